@@ -1,0 +1,239 @@
+/**
+ * The mail services as protocols see them: accounts, one account's mail for one actor, delivery. Every way in and out passes here, and
+ * so through the same hooks (DESIGN §4). Protocols never see a driver, a hook or a plugin.
+ */
+import type { Account, Actor, SearchQuery, Session, SpecialUse } from '@pochard/plugin-sdk';
+import type { PartTree } from '../mime/part-table.ts';
+import type { AccountId, ContentId, MailboxId, MetaColumn } from '../store/store.ts';
+import type { AccountMail, FlagChange, Limits, MailboxInfo, MailboxListener, OpenMailbox, Relocated } from './journal/account-mail.ts';
+import type { GoneCause, UidRuns } from './journal/entry.ts';
+
+export interface ByteRange {
+  readonly start: number;
+  /** Exclusive. */
+  readonly end: number;
+}
+/** Octets that can be opened again and again, until disposed. Up to 256 KiB lie in memory (`bytes`), more in an encrypted spool file. */
+export interface MessageSource {
+  readonly sizeOctets: number;
+  /** Everything, when it lies in memory. */
+  readonly bytes: Uint8Array | undefined;
+  open(range?: ByteRange): AsyncIterable<Uint8Array>;
+  dispose(): Promise<void>;
+}
+export interface Spool {
+  /**
+   * Reads a stream to its end: bare LF becomes CRLF (nothing else changes), octets are counted.
+   * @throws MailError too-big as soon as `limitOctets` is passed (the rest is not read), unavailable when the disk is full
+   */
+  receive(
+    stream: AsyncIterable<Uint8Array>,
+    options: { readonly limitOctets: number; readonly signal: AbortSignal },
+  ): Promise<MessageSource>;
+  /** The same for octets in memory; the caller gives the buffer away. */
+  fromBytes(bytes: Uint8Array): MessageSource;
+}
+
+/* ── Accounts ──────────────────────────────────────────────────────────────────────────────────────────────── */
+
+export type ProtocolName = 'imap' | 'submission' | 'http';
+/** A record of the directory. Names are normalised: PRECIS UsernameCaseMapped, NFC, domain as U-label in lower case. */
+export interface AccountRecord {
+  readonly id: AccountId;
+  readonly username: string;
+  readonly domain: string;
+  readonly displayName: string | undefined;
+  readonly addresses: readonly string[];
+  /** `undefined`: the configured default. */
+  readonly quotaOctets: number | undefined;
+  readonly allow: readonly ProtocolName[];
+  readonly disabled: boolean;
+  readonly createdAt: number;
+}
+export interface NewAccount {
+  readonly username: string;
+  readonly displayName?: string;
+  readonly addresses?: readonly string[];
+  readonly quotaOctets?: number;
+  readonly allow?: readonly ProtocolName[];
+  /** Exactly one of the two, or neither (no login yet). Octets are wiped. */
+  readonly password?: Uint8Array;
+  readonly passwordHash?: string;
+}
+export interface AccountChange {
+  readonly displayName?: string | null;
+  readonly quotaOctets?: number | null;
+  readonly allow?: readonly ProtocolName[];
+  readonly disabled?: boolean;
+}
+export interface LoginRequest {
+  readonly username: string;
+  /** Wiped when `login` settles. */
+  readonly secret: Uint8Array;
+  readonly mechanism: 'PLAIN' | 'LOGIN' | 'HTTP';
+  readonly session: SessionInfo;
+}
+export interface SessionInfo {
+  readonly id: string;
+  readonly protocol: ProtocolName;
+  readonly listener: string;
+  readonly remoteAddress: string;
+}
+/** Who is logged in: made by `login` only. `end` tells plugins, wipes session secrets; idempotent. */
+export interface LoggedIn {
+  readonly account: Account;
+  readonly actor: Actor;
+  readonly session: Session;
+  readonly access: MailAccess;
+  end(reason: 'logout' | 'closed' | 'idle' | 'revoked' | 'drain'): void;
+}
+export interface Accounts {
+  /** Throttled per address and per user. @throws MailError credentials, disabled, rate, unavailable, policy */
+  login(request: LoginRequest, signal: AbortSignal): Promise<LoggedIn>;
+  /** @throws MailError invalid (name, address, taken: message says which), policy */
+  create(account: NewAccount): Promise<AccountRecord>;
+  /** Bulk: one failed row does not stop the others. 5 000 with hashes in seconds. */
+  createMany(
+    accounts: AsyncIterable<NewAccount>,
+  ): AsyncIterable<{ readonly username: string; readonly account?: AccountRecord; readonly error?: Error }>;
+  get(id: AccountId): Promise<AccountRecord | undefined>;
+  /** By username or any address, normalised. */
+  find(usernameOrAddress: string): Promise<AccountRecord | undefined>;
+  list(options: { readonly after?: string; readonly limit: number }): Promise<readonly AccountRecord[]>;
+  update(id: AccountId, change: AccountChange): Promise<AccountRecord>;
+  /** Ends its sessions, removes addresses, mail and records. */
+  delete(id: AccountId): Promise<void>;
+  setPassword(id: AccountId, password: { readonly password: Uint8Array } | { readonly passwordHash: string }): Promise<void>;
+  /** `*@domain` is a catch-all. @throws MailError invalid when taken or malformed */
+  addAddress(id: AccountId, address: string): Promise<AccountRecord>;
+  removeAddress(id: AccountId, address: string): Promise<AccountRecord>;
+  /** An address that forwards to others of this server (alias, list). */
+  setAlias(address: string, to: readonly string[] | undefined): Promise<void>;
+  /** Without a password: the administrator's or the server's own act. */
+  access(id: AccountId, actor: Actor, session?: Session): Promise<MailAccess>;
+}
+
+/* ── One account's mail, for one actor ─────────────────────────────────────────────────────────────────────── */
+
+export interface ContentMetaRow {
+  readonly envelope?: string;
+  readonly structure?: string;
+  readonly body?: string;
+  readonly preview?: string;
+  readonly sentAt?: number | null;
+  readonly head?: Uint8Array;
+  readonly parts?: Uint8Array;
+}
+/** A message's octets as received, whatever lies at rest. */
+export interface OpenContent {
+  readonly id: ContentId;
+  readonly sizeOctets: number;
+  readonly head: Uint8Array;
+  readonly parts: PartTree;
+  /** The octets [from, to) when they are in memory anyway, else `undefined`: use `read`. */
+  bytes(from: number, to: number): Uint8Array | undefined;
+  /** Loads only the segments it needs. @throws MailError damaged */
+  read(from: number, to: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
+}
+export interface ContentReader {
+  /** In the order asked, `undefined` where a content is gone. Page by at most 500. @throws MailError locked, damaged */
+  meta(ids: readonly ContentId[], columns: readonly MetaColumn[]): Promise<readonly (ContentMetaRow | undefined)[]>;
+  open(ids: readonly ContentId[]): Promise<readonly (OpenContent | undefined)[]>;
+}
+
+export interface AppendMessage {
+  readonly source: MessageSource;
+  readonly flags: readonly string[];
+  /** INTERNALDATE, seconds since 1970; now when absent. */
+  readonly internalDate?: number;
+}
+/** Rights, hooks and quota around an AccountMail. Reads of the tree and of packed state go to `mail` directly; everything that changes or shows content goes through here. */
+export interface MailAccess {
+  readonly account: Account;
+  readonly mail: AccountMail;
+  readonly content: ContentReader;
+
+  open(box: MailboxId, listener: MailboxListener): Promise<OpenMailbox>;
+  create(name: string, options?: { readonly specialUse?: readonly SpecialUse[] }): Promise<MailboxInfo>;
+  delete(name: string): Promise<void>;
+  rename(name: string, newName: string): Promise<void>;
+  subscribe(name: string, on: 'subscribe' | 'unsubscribe'): Promise<void>;
+
+  /** Before a literal is asked for: `append.before`, message limit, advisory quota. @throws MailError no-such-target, too-big, over-quota, policy */
+  mayAppend(box: MailboxId, sizeOctets: number): Promise<void>;
+  /** Parse, `append.match`, `store.before`, codecs, commit: all or nothing. Sources are disposed by the caller. */
+  append(
+    box: MailboxId,
+    messages: readonly AppendMessage[],
+    signal: AbortSignal,
+  ): Promise<{ readonly uidValidity: number; readonly uids: readonly number[] }>;
+  store(
+    box: MailboxId,
+    uids: UidRuns,
+    change: FlagChange,
+    options?: { readonly unchangedSince?: number },
+  ): Promise<{ readonly seq: number; readonly changed: UidRuns; readonly modified: UidRuns }>;
+  copy(box: MailboxId, uids: UidRuns, to: MailboxId): Promise<Relocated>;
+  move(box: MailboxId, uids: UidRuns, to: MailboxId): Promise<Relocated>;
+  /** `expunge.before` may keep some. */
+  expunge(
+    box: MailboxId,
+    uids: UidRuns,
+    cause: GoneCause,
+    options?: { readonly onlyDeleted?: boolean },
+  ): Promise<{ readonly seq: number; readonly gone: UidRuns; readonly kept: UidRuns; readonly keptText: string | undefined }>;
+
+  /** `fetch.authorize`, once per command. @throws MailError forbidden, locked, policy */
+  authorize(box: MailboxId, uids: UidRuns, wants: 'metadata' | 'content'): Promise<void>;
+  /** `search.rewrite`, `search.plan`, then columns, then text; exact. Works in slices. UIDs ascending, at the head. */
+  search(box: MailboxId, query: SearchQuery, options: { readonly within: UidRuns; readonly signal: AbortSignal }): Promise<Uint32Array>;
+  limits(): Promise<Limits>;
+}
+
+/* ── Delivery ──────────────────────────────────────────────────────────────────────────────────────────────── */
+
+export interface Recipient {
+  /** As given in RCPT TO. */
+  readonly address: string;
+  /** Where it goes: one or more accounts (alias, list), with the +label if there was one. */
+  readonly targets: readonly { readonly account: Account; readonly address: string; readonly label: string | undefined }[];
+}
+export type DeliveryOutcome =
+  | { readonly address: string; readonly stored: true; readonly duplicate: boolean }
+  | { readonly address: string; readonly stored: false; readonly error: Error };
+export interface Delivery {
+  /** `rcpt.resolve`, `rcpt.expand`, `rcpt.accept`, advisory quota. @throws MailError no-such-recipient, over-quota, policy, unavailable */
+  resolve(
+    address: string,
+    envelope: { readonly reversePath: string; readonly declaredOctets: number | undefined },
+    session: DeliverySession,
+  ): Promise<Recipient>;
+  /**
+   * `delivery.received`, `delivery.scan`, per recipient `delivery.route`, then as APPEND. One outcome per recipient, in order; an
+   * outcome `stored` is durable. Trace header fields (Return-Path, Delivered-To, Received) are prepended here.
+   * @throws MailError when nothing could be attempted at all
+   */
+  deliver(
+    message: {
+      readonly source: MessageSource;
+      readonly reversePath: string;
+      readonly recipients: readonly Recipient[];
+      readonly origin: 'smtp' | 'lmtp' | 'api';
+      /** For the Received field. */
+      readonly helo?: string;
+      readonly esmtp?: { readonly utf8: boolean; readonly tls: boolean };
+    },
+    session: DeliverySession,
+    signal: AbortSignal,
+  ): Promise<readonly DeliveryOutcome[]>;
+}
+export interface DeliverySession {
+  readonly id: string;
+  readonly listener: string;
+  readonly remoteAddress: string;
+}
+export interface MailServices {
+  readonly accounts: Accounts;
+  readonly delivery: Delivery;
+  readonly spool: Spool;
+}
