@@ -1,0 +1,49 @@
+import { type Located, originAt, type Path } from './located.ts';
+import { keyText, type Problem } from './problem.ts';
+import type { Config, Protocol } from './schema.ts';
+
+const protocols: readonly Protocol[] = ['imap', 'smtp', 'lmtp', 'submission', 'http'];
+
+/** What a schema cannot say: keys that contradict each other. */
+export function crossCheck(config: Config, root: Located): Problem[] {
+  const problems: Problem[] = [];
+  const problem = (path: Path, message: string) => problems.push({ where: originAt(root, path).where, key: keyText(path), message });
+
+  const taken = new Map<string, string>();
+  for (const protocol of protocols) {
+    for (const [index, { address, port, tls }] of config[protocol].listeners.entries()) {
+      const path = [protocol, 'listeners', index];
+      const socket = `${address} port ${port}`;
+      const other = taken.get(socket);
+      if (port !== 0 && other !== undefined) problem(path, `${socket} is already that of ${other}`);
+      taken.set(socket, keyText(path));
+      if (protocol === 'http' && tls === 'starttls') problem([...path, 'tls'], 'HTTP has no STARTTLS; use none or implicit');
+    }
+  }
+
+  const { certificateFile, keyFile } = config.tls;
+  if (certificateFile !== undefined && keyFile === undefined) problem(['tls', 'certificateFile'], 'tls.keyFile is missing beside it');
+  if (keyFile !== undefined && certificateFile === undefined) problem(['tls', 'keyFile'], 'tls.certificateFile is missing beside it');
+
+  const { recipientDelimiter } = config.mail;
+  if (/[\s@"\p{L}\p{N}]/u.test(recipientDelimiter))
+    problem(['mail', 'recipientDelimiter'], 'must be a punctuation mark other than @ and "');
+
+  const names = new Map<string, string>();
+  for (const [use, name] of Object.entries(config.mail.specialUse)) {
+    const folded = name.toLowerCase();
+    if (folded === '') continue;
+    if (folded === 'inbox') problem(['mail', 'specialUse', use], 'INBOX cannot have a special use of a new account');
+    const other = names.get(folded);
+    if (other !== undefined) problem(['mail', 'specialUse', use], `is also the name of ${other}`);
+    names.set(folded, use);
+  }
+
+  for (const [index, { scope, use }] of config.plugins.entries()) {
+    for (const [position, name] of (scope?.listeners ?? []).entries()) {
+      if (protocols.some((protocol) => protocol === name)) continue;
+      problem(['plugins', index, 'scope', 'listeners', position], `no such listener for ${use}: must be one of ${protocols.join(', ')}`);
+    }
+  }
+  return problems;
+}
