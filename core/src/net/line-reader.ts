@@ -91,7 +91,10 @@ export interface Refusal {
   readonly fatal: boolean;
 }
 
-/** Implemented by the connection, once for all sessions: no closure is kept per session. */
+/**
+ * Implemented by the connection: methods, so that no closure is kept per session. They must not throw. All may call back into
+ * the reader.
+ */
 export interface LineReaderOwner {
   /** Nothing more is delivered until `next()` (or `readLine()`, for one line). */
   command(command: ClientCommand): void;
@@ -101,7 +104,7 @@ export interface LineReaderOwner {
   literal(announced: AnnouncedLiteral): LiteralDecision | Promise<LiteralDecision>;
   /** A synchronising literal was accepted: send a continuation request now. */
   continueLiteral(): void;
-  /** Nothing more is delivered until `next()`. */
+  /** Nothing more is delivered until `next()`. May also come in place of `line()`, for an overlong one. */
   refused(refusal: Refusal): void;
   /** After `push` returned false: what was pushed is used up, resume the socket. */
   readable(): void;
@@ -211,7 +214,7 @@ export class LineReader {
   next(): void {
     if (this.#phase === 'closed') return;
     if (this.#phase === 'raw') {
-      // A part of the unwanted line may be here already: it becomes the start of a command.
+      // A part of the line may be here already: it becomes the start of a command.
       this.#phase = 'text';
     }
     this.#busy = false;
@@ -292,7 +295,7 @@ export class LineReader {
 
   #mayRead(): boolean {
     if (this.#phase === 'deciding' || this.#phase === 'closed' || this.#streamFull) return false;
-    return !this.#busy || this.#phase === 'raw';
+    return !this.#busy || this.#phase !== 'text';
   }
 
   #step(chunk: Buffer): void {
@@ -539,8 +542,12 @@ export class LineReader {
     const text = Buffer.from(this.#text.subarray(0, Math.min(this.#textLength, HEAD_OCTETS)));
     const refusal: Refusal = { reason, because, text, fatal };
     const remaining = this.#remaining;
+    // An announcement may straddle what was kept and what will be skipped.
+    const tail =
+      rest === 'skip' ? Buffer.from(this.#text.subarray(Math.max(0, this.#textLength - MARKER_OCTETS), this.#textLength)) : EMPTY;
     this.#forgetCommand();
     this.#refusal = refusal;
+    this.#tail = tail;
     if (fatal || rest === 'end') {
       this.#deliverRefusal(refusal);
       return;
