@@ -1,0 +1,247 @@
+/**
+ * The maildrop: SMTP for the MX side and LMTP (RFC 2033), on smtp-server. A recipient's 250 after DATA means that the message is durably
+ * stored for that recipient; LMTP answers for each of them, SMTP with the worst.
+ */
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { SMTPServer, type SMTPServerDataStream, type SMTPServerOptions, type SMTPServerSession } from 'smtp-server';
+import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js';
+import type { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
+import { MailError } from '../mail/errors.ts';
+import type { Delivery, DeliveryOutcome, DeliverySession, MessageSource, Recipient, Spool } from '../mail/services.ts';
+import { type Reply, replyTo } from './replies.ts';
+import { StrictSmtpStream } from './strict-stream.ts';
+
+export interface MaildropOptions {
+  readonly protocol: 'smtp' | 'lmtp';
+  /** Name of the listener, for scopes and logs. */
+  readonly listener: string;
+  readonly tls: 'none' | 'starttls' | 'implicit';
+  /** PEM; needed unless `tls` is `none`. */
+  readonly certificate?: { readonly key: string | Buffer; readonly cert: string | Buffer };
+  readonly hostname: string;
+  readonly delivery: Delivery;
+  readonly spool: Spool;
+  readonly limits: {
+    readonly messageOctets: number;
+    readonly recipients: number;
+    readonly commandLineOctets: number;
+    readonly idleMs: number;
+  };
+  readonly log: MaildropLog;
+}
+export interface MaildropLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+export interface Maildrop {
+  /** Takes over an accepted socket; with `tls: implicit` one whose handshake is done. */
+  connect(socket: Socket | TLSSocket): void;
+  /** New certificate for handshakes from now on. */
+  useCertificate(certificate: { readonly key: string | Buffer; readonly cert: string | Buffer }): void;
+  readonly connections: number;
+  /** Finishes messages in progress, answers 421 to the rest, ends by force after `graceMs`. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** What the maildrop knows of a transaction: recipients by the address as given. Reset with the envelope by RSET, EHLO and DATA. */
+const NO_DOMAIN = '@without-domain.invalid';
+const ENHANCED = /^([245]\.\d{1,3}\.\d{1,3}) /;
+const LMTP_RECIPIENT_WITHOUT_DOMAIN = /^(\s*rcpt\s+to\s*:\s*<)([^<>@\s]{1,64})(>.*)$/i;
+
+class ReplyError extends Error {
+  readonly responseCode: number;
+  constructor({ code, enhanced, text }: Reply) {
+    super(`${enhanced} ${text}`);
+    this.responseCode = code;
+  }
+}
+
+class MaildropConnection extends SMTPConnection {
+  /** No pause for early talkers: the listener in front limits connections, and LMTP clients are ours. */
+  override init(): void {
+    super.init();
+    setImmediate(() => {
+      if (!this._closing && !this._closed && !this._ready) this.connectionReady();
+    });
+  }
+  override connectionReady(next?: () => void): void {
+    if (!this._ready) super.connectionReady(next);
+  }
+  override _createParser(): SMTPStream {
+    const parser = new StrictSmtpStream({ maxCommandLength: this._server.options.maxCommandLength }, () => this.#refuseLineEnds());
+    parser.oncommand = (command, callback) => this._onCommand(command, callback);
+    parser.on('error', (error) => this.send(421, `4.5.2 ${error.message}`));
+    return parser;
+  }
+  /** Texts of our own begin with their enhanced status code. */
+  override send(code: number, data?: string | string[] | null, context?: string | false): void {
+    const own = typeof data === 'string' ? ENHANCED.exec(data) : null;
+    if (own === null) super.send(code, data, context);
+    else super.send(code, data, false);
+  }
+  override _parseAddressCommand(name: string, command: Buffer | string) {
+    if (name !== 'rcpt to') return super._parseAddressCommand(name, command);
+    const bare = LMTP_RECIPIENT_WITHOUT_DOMAIN.exec(command.toString());
+    if (bare === null) return super._parseAddressCommand(name, command);
+    const parsed = super._parseAddressCommand(name, `${bare[1]}${bare[2]}${NO_DOMAIN}${bare[3]}`);
+    if (parsed !== false) parsed.address = parsed.address.slice(0, -NO_DOMAIN.length);
+    return parsed;
+  }
+  #refuseLineEnds(): void {
+    const replies = this._server.options.lmtp ? this.session.envelope.rcptTo.length : 1;
+    for (let n = 0; n < replies; n += 1) this.send(554, '5.5.2 Only CRLF ends a line: bare CR or LF beside a dot');
+    this.close();
+  }
+}
+
+class MaildropServer extends SMTPServer {
+  override connect(socket: Socket | TLSSocket, options?: SMTPConnectionOptions | null): void {
+    const connection = new MaildropConnection(this, socket, options);
+    this.connections.add(connection);
+    connection.on('error', (error: Error) => this.emit('error', error));
+    connection.init();
+  }
+}
+
+export function createMaildrop(options: MaildropOptions): Maildrop {
+  const { delivery, spool, limits, log } = options;
+  const recipients = new WeakMap<SMTPServerSession['envelope'], Map<string, Recipient>>();
+  const aborts = new Map<string, AbortController>();
+
+  const session = ({ id, remoteAddress }: SMTPServerSession): DeliverySession => ({ id, listener: options.listener, remoteAddress });
+
+  async function resolve(address: string, from: SMTPServerSession, declaredOctets: number | undefined): Promise<void> {
+    const { envelope } = from;
+    const reversePath = envelope.mailFrom === false ? '' : envelope.mailFrom.address;
+    const resolved = await delivery.resolve(address, { reversePath, declaredOctets }, session(from));
+    const known = recipients.get(envelope) ?? new Map<string, Recipient>();
+    known.set(address, resolved);
+    recipients.set(envelope, known);
+  }
+
+  async function receive(stream: SMTPServerDataStream, from: SMTPServerSession): Promise<readonly DeliveryOutcome[]> {
+    const signal = abortFor(from).signal;
+    // An early stop must not destroy the stream: the rest of the message is still on the wire.
+    const octets = stream.iterator({ destroyOnReturn: false });
+    const source: MessageSource = await spool.receive(octets, { limitOctets: limits.messageOctets, signal });
+    try {
+      const { envelope } = from;
+      const known = recipients.get(envelope) ?? new Map<string, Recipient>();
+      const to = envelope.rcptTo.map(({ address }) => {
+        const recipient = known.get(address);
+        if (recipient === undefined) throw new MailError('bug', 'recipient was not resolved');
+        return recipient;
+      });
+      const message = {
+        source,
+        reversePath: envelope.mailFrom === false ? '' : envelope.mailFrom.address,
+        recipients: to,
+        origin: options.protocol,
+        helo: from.hostNameAppearsAs,
+        esmtp: { utf8: envelope.smtpUtf8 === true, tls: from.secure },
+      } as const;
+      return await delivery.deliver(message, session(from), signal);
+    } finally {
+      await source.dispose();
+    }
+  }
+
+  function abortFor({ id }: SMTPServerSession): AbortController {
+    let abort = aborts.get(id);
+    if (abort === undefined) aborts.set(id, (abort = new AbortController()));
+    return abort;
+  }
+
+  function failed(error: unknown, from: SMTPServerSession): ReplyError {
+    const reply = replyTo(error);
+    const fields = { session: from.id, listener: options.listener, err: error };
+    if (!(error instanceof MailError) || error.code === 'bug') log.error(fields, 'delivery failed');
+    else if (reply.code < 500) log.warn(fields, 'delivery put off');
+    return new ReplyError(reply);
+  }
+
+  const settings: SMTPServerOptions = {
+    name: options.hostname,
+    lmtp: options.protocol === 'lmtp',
+    secure: options.tls === 'implicit',
+    disabledCommands: ['AUTH', 'XCLIENT', 'XFORWARD', 'WIZ', 'SHELL', 'KILL', ...(options.tls === 'starttls' ? [] : ['STARTTLS'])],
+    ...options.certificate,
+    minVersion: 'TLSv1.2',
+    hideENHANCEDSTATUSCODES: false,
+    disableReverseLookup: true,
+    size: limits.messageOctets,
+    rejectOversized: true,
+    maxRecipients: limits.recipients,
+    maxCommandLength: limits.commandLineOctets,
+    socketTimeout: limits.idleMs,
+    logger: false,
+    heloResponse: '%s',
+    onRcptTo(address, from, done) {
+      const size =
+        from.envelope.mailFrom === false ? undefined : Number(from.envelope.mailFrom.args !== false && from.envelope.mailFrom.args['SIZE']);
+      resolve(address.address, from, size === undefined || Number.isNaN(size) || size === 0 ? undefined : size).then(
+        () => done(),
+        (error: unknown) => done(failed(error, from)),
+      );
+    },
+    onData(stream, from, done) {
+      receive(stream, from).then(
+        (outcomes) => {
+          const results = outcomes.map((outcome) => (outcome.stored ? '2.0.0 Stored' : failed(outcome.error, from)));
+          if (options.protocol === 'lmtp') done(null, results);
+          else answerForAll(results, done);
+        },
+        (error: unknown) => {
+          stream.resume();
+          done(failed(error, from));
+        },
+      );
+    },
+    onClose(from) {
+      aborts.get(from.id)?.abort(new Error('connection closed'));
+      aborts.delete(from.id);
+    },
+  };
+  const server = new MaildropServer(settings);
+  // Errors of single connections: resets, failed handshakes. Without a listener one of them would end the process.
+  server.on('error', (error: Error) => log.info({ listener: options.listener, err: error }, 'connection ended'));
+
+  return {
+    connect: (socket) => server.connect(socket),
+    useCertificate: (certificate) => server.updateSecureContext(certificate),
+    get connections() {
+      return server.connections.size;
+    },
+    async close(graceMs) {
+      const deadline = Date.now() + graceMs;
+      for (const connection of server.connections) if (!busy(connection)) connection.send(421, '4.3.2 Server shutting down');
+      while (server.connections.size > 0 && Date.now() < deadline) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        for (const connection of server.connections) if (!busy(connection)) connection.send(421, '4.3.2 Server shutting down');
+      }
+      for (const connection of server.connections) {
+        connection.send(421, '4.3.2 Server shutting down');
+        aborts.get(connection.id)?.abort(new Error('server is shutting down'));
+      }
+    },
+  };
+}
+
+function busy(connection: SMTPConnection): boolean {
+  return connection._dataStream !== false && connection._dataStream !== null;
+}
+
+/**
+ * SMTP has one reply for all. A retry after 4xx is harmless (deliveries are idempotent), so one temporary failure puts the whole message
+ * off; some permanent failures beside successes cannot be told here, as each RCPT was accepted: they are temporary too.
+ */
+function answerForAll(results: readonly (string | ReplyError)[], done: (error?: Error | null, message?: string) => void): void {
+  const errors = results.filter((result) => result instanceof ReplyError);
+  const temporary = errors.find(({ responseCode }) => responseCode < 500);
+  if (errors.length === 0) done(null, '2.0.0 Stored');
+  else if (temporary !== undefined) done(temporary);
+  else if (errors.length === results.length) done(errors[0]);
+  else done(new ReplyError({ code: 451, enhanced: '4.3.0', text: 'Not stored for all recipients, try again' }));
+}
