@@ -1,0 +1,100 @@
+/**
+ * The HTTP API: fastify, schemas once (TypeBox) for types, validation and the OpenAPI page. Everything below /v1 needs the bearer token;
+ * /healthz, /readyz and the documentation do not.
+ */
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import fastify from 'fastify';
+import Type from 'typebox';
+import { accountRoutes } from './accounts.ts';
+import { createTokenCheck } from './bearer-token.ts';
+import { deliveryRoutes } from './deliveries.ts';
+import { eventRoutes, type TranslateEntry } from './events.ts';
+import { mailboxRoutes } from './mailboxes.ts';
+import { sendProblem } from './replies.ts';
+import type { Api, ApiServices } from './resources.ts';
+
+export interface HttpServerOptions extends ApiServices {
+  readonly token: string;
+  readonly version: string;
+  readonly translate: TranslateEntry;
+  /** Throws while the server cannot serve mail (draining, store down). */
+  readonly ready: () => Promise<void> | void;
+  readonly metrics: () => Promise<string>;
+  readonly bodyOctets: number;
+  /** PEM of a listener with TLS. */
+  readonly https?: { readonly key: string | Buffer; readonly cert: string | Buffer };
+  readonly log: { error(fields: object, message: string): void };
+}
+
+export async function createHttpServer(options: HttpServerOptions): Promise<Api> {
+  const { bodyOctets, https, log } = options;
+  const base = {
+    bodyLimit: bodyOctets,
+    logger: false,
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array', allErrors: false } },
+  } as const;
+  const app = (https === undefined ? fastify(base) : fastify({ ...base, https })) as unknown as Api;
+  app.withTypeProvider<TypeBoxTypeProvider>();
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Pochard',
+        version: options.version,
+        description: 'Administration, delivery and change events of a Pochard mail server',
+      },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      security: [{ token: [] }],
+    },
+  });
+  await app.register(swaggerUi, { routePrefix: '/docs' });
+
+  app.setErrorHandler((error, request, reply) => {
+    const sent = sendProblem(reply, error);
+    if (reply.statusCode >= 500) log.error({ err: error, method: request.method, route: request.routeOptions.url }, 'request failed');
+    return sent;
+  });
+  app.setNotFoundHandler((_request, reply) =>
+    reply.code(404).type('application/problem+json').send({ title: 'No such resource', status: 404, code: 'request' }),
+  );
+
+  await app.register(async (open) => {
+    healthRoutes(open as unknown as Api, options);
+  });
+  await app.register(async (guarded) => {
+    const check = createTokenCheck(options.token);
+    guarded.addHook('onRequest', async (request) => check(request));
+    const api = guarded as unknown as Api;
+    accountRoutes(api, options);
+    mailboxRoutes(api, options);
+    deliveryRoutes(api, options);
+    eventRoutes(api, options, options.translate);
+    api.get('/v1/metrics', { schema: { tags: ['health'], summary: 'Prometheus metrics' } }, async (_request, reply) =>
+      reply.type('text/plain; version=0.0.4').send(await options.metrics()),
+    );
+  });
+  return app;
+}
+
+const Health = Type.Object({ status: Type.String() });
+
+function healthRoutes(api: Api, { ready, log }: HttpServerOptions): void {
+  api.get('/healthz', { schema: { tags: ['health'], summary: 'The process lives', security: [], response: { 200: Health } } }, () =>
+    Promise.resolve({ status: 'ok' }),
+  );
+  api.get(
+    '/readyz',
+    { schema: { tags: ['health'], summary: 'Mail can be served', security: [], response: { 200: Health, 503: Health } } },
+    async (_request, reply) => {
+      try {
+        await ready();
+        return { status: 'ready' };
+      } catch {
+        // The reason is in the log of whatever is down; strangers need not know it.
+        return reply.code(503).send({ status: 'unavailable' });
+      }
+    },
+  );
+}
