@@ -91,8 +91,8 @@ function healthRoutes(api: Api, { ready, log }: HttpServerOptions): void {
       try {
         await ready();
         return { status: 'ready' };
-      } catch {
-        // The reason is in the log of whatever is down; strangers need not know it.
+      } catch (error) {
+        log.error({ err: error }, 'not ready'); // strangers need not know the reason
         return reply.code(503).send({ status: 'unavailable' });
       }
     },
