@@ -117,7 +117,7 @@ export class Cursor {
 
   /** The text from `start` to the cursor; only for octets known to be ASCII. */
   since(start: number): string {
-    return this.text.latin1Slice(start, this.offset);
+    return this.text.toString('latin1', start, this.offset);
   }
 
   /** A name in upper case, '' if there is none. */
@@ -143,6 +143,11 @@ export class Cursor {
       if (literal.at > offset) return undefined;
     }
     return undefined;
+  }
+
+  /** A cursor on other octets, without literals: for a syntax inside a string. */
+  within(text: Buffer): Cursor {
+    return new Cursor({ text, literals: [] }, this.context);
   }
 
   /** Call on the way into anything that can hold itself, with `leave` on the way out. */

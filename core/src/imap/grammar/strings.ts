@@ -82,7 +82,7 @@ export const astringOctets: Reader<Buffer> = stringOr(ASTRING_CHAR);
 /** Octets as Unicode text. @throws ImapSyntaxError if they are not UTF-8 */
 export function utf8Text(cursor: Cursor, octets: Buffer, offset: number): string {
   if (!isUtf8(octets)) cursor.fail('Text is not UTF-8', offset);
-  return octets.utf8Slice(0, octets.length);
+  return octets.toString('utf8');
 }
 
 /** astring as text. UTF-8 is understood whether or not it was enabled: its other readings are all wrong. */
@@ -126,5 +126,5 @@ export const headerFieldName: Reader<string> = (cursor) => {
   for (const octet of octets) {
     if (octet < 0x21 || octet > 0x7e || octet === 0x3a) cursor.fail('Wrong character in a header field name', start);
   }
-  return octets.latin1Slice(0, octets.length);
+  return octets.toString('latin1');
 };
