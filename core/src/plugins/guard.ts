@@ -53,6 +53,13 @@ export interface TapRecord {
 type Kind = (typeof specs)[HookName]['kind'];
 type Policy = (typeof specs)[HookName]['onFault'];
 
+/** Waiting of a plugin for octets that the core has to bring: its time stands still. */
+export interface InputWaits {
+  readonly waiting: number;
+  /** When octets last came, on the host's clock. */
+  readonly resumedAt: number;
+}
+
 /** One tap under guard: scope, breaker, deadline, answer check, metrics and failure policy, in that order. */
 export class GuardedTap {
   readonly record: TapRecord;
@@ -80,19 +87,19 @@ export class GuardedTap {
   }
 
   /** Calls the tap and `done` exactly once, perhaps before it returns. Throws only what `done` throws. */
-  run(about: unknown, context: CallContext, done: TapDone): void {
-    if (about === drop || !this.covers(about, context)) {
+  run(about: unknown, context: CallContext, done: TapDone, input?: InputWaits): RunningTap | undefined {
+    if (about === drop || (this.kind !== 'declare' && !this.covers(about, context))) {
       done(null);
-      return;
+      return undefined;
     }
     const { clock } = this.parts;
     const now = clock.now();
     if (!this.breaker.admits(now)) {
       this.#meter.record('unchecked', 0);
       this.#apply('its breaker is open', undefined, done);
-      return;
+      return undefined;
     }
-    const running = new RunningTap(this, about, context, now, done);
+    const running = new RunningTap(this, about, context, now, done, input);
     let answer: unknown;
     try {
       const argument = this.record.limit === undefined ? about : this.record.limit(about, running.loans);
@@ -103,13 +110,14 @@ export class GuardedTap {
           (value) => running.answered(value),
           (error) => running.failed(error),
         );
-        return;
+        return running;
       }
     } catch (error) {
       running.failed(error);
-      return;
+      return running;
     }
     running.answered(answer);
+    return running;
   }
 
   /** Undefined when `answer` is good for this hook; else what is wrong with it. */
@@ -150,7 +158,8 @@ export class GuardedTap {
   /** Counts and logs a fault, then does what the hook's row says. */
   fault(outcome: 'fault' | 'timeout', reason: string, error: unknown, startedAt: number, done: TapDone): void {
     const now = this.parts.clock.now();
-    const opened = this.breaker.failed(now) || (outcome === 'timeout' && this.breaker.becameOverdue(now));
+    const wasOverdue = outcome === 'timeout' && this.breaker.becameOverdue(now);
+    const opened = this.breaker.failed(now) || wasOverdue;
     this.#meter.record(outcome, (now - startedAt) / 1000);
     // Never the arguments: they hold addresses and mail.
     this.log.error('plugin fault', { reason, ms: Math.round(now - startedAt), ...(error === undefined ? {} : { error }) });
@@ -189,7 +198,7 @@ export class RunningTap implements CallSource, Timed {
   readonly context: CallContext;
   readonly call: TapCall;
   #state: 'running' | 'waiting' | 'settled' | 'overdue' = 'running';
-  #pauses = 0;
+  readonly #input: InputWaits | undefined;
   #loans: Take[] | undefined;
   #controller: AbortController | undefined;
   deadlineAt: number;
@@ -197,8 +206,9 @@ export class RunningTap implements CallSource, Timed {
   next: Timed | undefined = undefined;
   isEnrolled = false;
 
-  constructor(tap: GuardedTap, about: unknown, context: CallContext, now: number, done: TapDone) {
+  constructor(tap: GuardedTap, about: unknown, context: CallContext, now: number, done: TapDone, input: InputWaits | undefined) {
     this.#tap = tap;
+    this.#input = input;
     this.#about = about;
     this.context = context;
     this.#startedAt = now;
@@ -235,13 +245,9 @@ export class RunningTap implements CallSource, Timed {
     this.#tap.parts.deadlines.add(this);
     this.#tap.parts.inFlight.enter();
   }
-  /** While the plugin waits for octets that the core has to bring, its time stands still. Each pause needs a `resume`. */
-  pause(): void {
-    this.#pauses += 1;
-  }
-  resume(): void {
-    this.#pauses -= 1;
-    this.deadlineAt = this.#tap.parts.clock.now() + this.#tap.record.deadlineMs;
+  /** For a stream that outlives its call. */
+  abort(): void {
+    this.#controller?.abort(overdue());
   }
 
   answered(answer: unknown): void {
@@ -249,7 +255,7 @@ export class RunningTap implements CallSource, Timed {
     if (this.#isTooLate()) return;
     const tap = this.#tap;
     // A tap that never gave the loop back could not be cut off; its answer is late all the same.
-    const isLate = this.#state === 'running' && this.#pauses === 0 && tap.parts.clock.now() > this.deadlineAt;
+    const isLate = this.#state === 'running' && tap.parts.clock.now() > this.deadlineAt;
     this.#settle();
     if (isLate) {
       tap.fault('fault', 'blocked the event loop past its deadline', undefined, startedAt, this.#done);
@@ -303,9 +309,13 @@ export class RunningTap implements CallSource, Timed {
   }
 
   expire(now: number): void {
-    if (this.#pauses > 0) {
-      this.deadlineAt = now + this.#tap.record.deadlineMs;
-      return;
+    if (this.#input !== undefined) {
+      const { deadlineMs } = this.#tap.record;
+      const since = this.#input.waiting > 0 ? now : this.#input.resumedAt;
+      if (since + deadlineMs > now) {
+        this.deadlineAt = since + deadlineMs;
+        return;
+      }
     }
     this.#tap.parts.deadlines.remove(this);
     this.#state = 'overdue';

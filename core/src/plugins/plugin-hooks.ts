@@ -1,0 +1,190 @@
+/** The `hooks` that a plugin gets: each with its one verb, without a tapable hook behind it that could be called. */
+import {
+  type HookName,
+  type HookSpec,
+  type Hooks,
+  type JournalEventType,
+  type Permission,
+  type PluginEntry,
+  plaintextHooks,
+  specs,
+  type TapOptions,
+  type TappedName,
+} from '@pochard/plugin-sdk';
+import type { AnswerChecks } from './answer-checks.ts';
+import { argumentLimit } from './argument-limits.ts';
+import { declare, declaredKey } from './declared.ts';
+import { PermissionMissing } from './errors.ts';
+import type { Registered } from './generation.ts';
+import { GuardedTap, type GuardParts, type TapFunction, type TapRecord } from './guard.ts';
+import type { ContextFor, DeclareName, Follower } from './hook-calls.ts';
+import { Scope } from './scope.ts';
+import { settled } from './settled.ts';
+import type { PluginTap } from './tap-list.ts';
+
+export interface RegistrationOptions {
+  /** Names its cursors and session secrets: the plugin's name, with `#2` when it is entered again. */
+  readonly id: string;
+  readonly plugin: string;
+  readonly permissions: ReadonlySet<Permission>;
+  readonly entry: PluginEntry;
+  readonly beforeCore: ReadonlySet<string>;
+  readonly guard: GuardParts;
+  readonly checks: AnswerChecks;
+}
+
+/** Collects what one plugin registers, until it is closed. */
+export class Registration {
+  readonly #options: RegistrationOptions;
+  readonly #taps: Registered['taps'][number][] = [];
+  readonly #followers: Registered['followers'][number][] = [];
+  readonly #declared: Registered['declared'][number][] = [];
+  #isOpen = true;
+  /** A codec of the account's own plugin must see what it seals. Known once the plugin has declared one. */
+  #seals = false;
+  readonly hooks: Hooks<Permission>;
+
+  constructor(options: RegistrationOptions) {
+    this.#options = options;
+    this.hooks = this.#makeHooks() as unknown as Hooks<Permission>;
+  }
+  /** Tapping later throws. */
+  close(): Registered {
+    this.#isOpen = false;
+    if (!this.#seals) return { taps: this.#taps, followers: this.#followers, declared: this.#declared };
+    // Taps made before the codec was declared got the narrower scope.
+    const scope = this.#scope();
+    const widened = (guarded: GuardedTap) => new GuardedTap({ ...guarded.record, scope }, guarded.parts);
+    return {
+      taps: this.#taps.map(({ hook, tap }) => ({ hook, tap: { ...tap, guarded: widened(tap.guarded) } })),
+      followers: this.#followers.map(({ follower, guarded }) => {
+        const again = widened(guarded);
+        return { follower: followerOf(again, follower), guarded: again };
+      }),
+      declared: this.#declared,
+    };
+  }
+
+  #tap(hook: TappedName, fn: unknown, options: TapOptions<string> | undefined): void {
+    const guarded = this.#guard(hook, fn, options);
+    const { entry, beforeCore } = this.#options;
+    if (entry.shadow === true && specs[hook].kind === 'observe') return; // would act twice
+    this.#taps.push({
+      hook,
+      tap: { guarded, place: entry.shadow === true ? 'shadow' : beforeCore.has(hook) ? 'before-core' : 'after-core' },
+    });
+  }
+  #follow(types: unknown, fn: unknown, options: (TapOptions<string> & { readonly from?: 'now' | 'start' }) | undefined): void {
+    if (!Array.isArray(types) || types.length === 0) throw new TypeError('journal.follow takes a list of event types');
+    const guarded = this.#guard('journal', fn, options);
+    if (this.#options.entry.shadow === true) return;
+    const id = options?.label === undefined ? this.#options.id : `${this.#options.id}:${options.label}`;
+    if (this.#followers.some(({ follower }) => follower.id === id)) {
+      throw new TypeError('journal is followed twice: give each tap a label, it names the cursor');
+    }
+    const follower = followerOf(guarded, {
+      id,
+      plugin: this.#options.plugin,
+      types: new Set<JournalEventType>(types),
+      from: options?.from ?? 'now',
+    });
+    this.#followers.push({ follower, guarded });
+  }
+  #declare(hook: DeclareName, thing: unknown): void {
+    this.#mustBeOpen(hook);
+    const { plugin, permissions, entry, guard } = this.#options;
+    const base = { hook, plugin, deadlineMs: this.#deadlineMs(hook), scope: this.#scope(), hasPlaintext: permissions.has('plaintext') };
+    const made = declare(hook, thing, { base, guard });
+    const key = declaredKey(hook, made);
+    if (this.#declared.some((other) => declaredKey(other.hook, other.thing) === key)) throw new TypeError(`${key} is declared twice`);
+    if ('canOpen' in made && made.canOpen !== undefined) this.#seals = true;
+    if (entry.shadow !== true) this.#declared.push({ hook, thing: made });
+  }
+
+  #guard(hook: TappedName, fn: unknown, options: TapOptions<string> | undefined): GuardedTap {
+    this.#mustBeOpen(hook);
+    if (typeof fn !== 'function') throw new TypeError(`${hook}: the tap is not a function`);
+    const { plugin, permissions, guard, checks } = this.#options;
+    const record: TapRecord = {
+      hook,
+      plugin,
+      label: options?.label,
+      stage: stageOf(hook, options?.stage),
+      deadlineMs: this.#deadlineMs(hook),
+      scope: this.#scope(),
+      hasPlaintext: permissions.has('plaintext'),
+      limit: argumentLimit(hook, permissions),
+      check: checks.for(hook),
+      fn: fn as TapFunction,
+    };
+    return new GuardedTap(record, guard);
+  }
+  #scope(): Scope {
+    const { permissions, entry } = this.#options;
+    return new Scope(entry.scope, permissions.has('plaintext') && !this.#seals && entry.sealedAccounts !== 'allow');
+  }
+  #deadlineMs(hook: HookName): number {
+    return this.#options.entry.deadlineMs?.[hook] ?? specs[hook].deadlineMs;
+  }
+  #mustBeOpen(hook: HookName): void {
+    if (!this.#isOpen) throw new TypeError(`${hook}: taps are made while apply runs, not later`);
+  }
+
+  #makeHooks(): object {
+    const root: Record<string, object> = Object.create(null);
+    const closed: ReadonlySet<string> = this.#options.permissions.has('plaintext') ? new Set() : new Set<string>(plaintextHooks);
+    for (const name of Object.keys(specs) as HookName[]) {
+      const [area = name, member] = name.split('.');
+      if (member === undefined) {
+        root[area] = this.#makeHook(name);
+        continue;
+      }
+      root[area] ??= Object.create(null) as object;
+      Object.defineProperty(
+        root[area],
+        member,
+        closed.has(name) ? { get: needs(name) } : { value: this.#makeHook(name), enumerable: true },
+      );
+    }
+    for (const area of Object.values(root)) Object.freeze(area);
+    return Object.freeze(root);
+  }
+  #makeHook(name: HookName): object {
+    const { kind } = specs[name];
+    switch (kind) {
+      case 'declare':
+        return Object.freeze({ kind, declare: (thing: unknown) => this.#declare(name as DeclareName, thing) });
+      case 'follow':
+        return Object.freeze({
+          kind,
+          follow: (types: unknown, fn: unknown, options?: TapOptions<string>) => this.#follow(types, fn, options),
+        });
+      default:
+        return Object.freeze({ kind, [kind]: (fn: unknown, options?: TapOptions<string>) => this.#tap(name as TappedName, fn, options) });
+    }
+  }
+}
+
+function needs(name: string): () => never {
+  return () => {
+    throw new PermissionMissing('plaintext', `hooks.${name}`);
+  };
+}
+function stageOf(hook: HookName, stage: string | undefined): string {
+  const { stages = ['normal'], unstaged = 'normal' }: HookSpec<string> = specs[hook];
+  if (stage === undefined) return unstaged;
+  if (!stages.includes(stage)) throw new TypeError(`${hook} has no stage ${stage}: ${stages.join(', ')}`);
+  return stage;
+}
+function followerOf(guarded: GuardedTap, about: Pick<Follower, 'id' | 'plugin' | 'types' | 'from'>): Follower {
+  return {
+    id: about.id,
+    plugin: about.plugin,
+    types: about.types,
+    from: about.from,
+    inScope: (event, context) => guarded.covers(event, context),
+    async deliver(event, context: ContextFor<'journal'>) {
+      await settled((done) => guarded.run(event, context, done));
+    },
+  };
+}
