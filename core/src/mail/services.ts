@@ -3,7 +3,7 @@
  * so through the same hooks (DESIGN §4). Protocols never see a driver, a hook or a plugin.
  */
 import type { Account, Actor, SearchQuery, Session, SpecialUse } from '@pochard/plugin-sdk';
-import type { PartTree } from '../mime/part-table.ts';
+import type { MimePart } from '../mime/part.ts';
 import type { AccountId, ContentId, MailboxId, MetaColumn } from '../store/store.ts';
 import type { AccountMail, FlagChange, Limits, MailboxInfo, MailboxListener, OpenMailbox, Relocated } from './journal/account-mail.ts';
 import type { GoneCause, UidRuns } from './journal/entry.ts';
@@ -86,6 +86,8 @@ export interface LoggedIn {
   readonly session: Session;
   readonly access: MailAccess;
   end(reason: 'logout' | 'closed' | 'idle' | 'revoked' | 'drain'): void;
+  /** Called at once when the account was deleted or disabled or its password changed: say BYE and close. The session has ended already. One listener. */
+  onRevoked(hear: () => void): void;
 }
 export interface Accounts {
   /** Throttled per address and per user. @throws MailError credentials, disabled, rate, unavailable, policy */
@@ -129,7 +131,7 @@ export interface OpenContent {
   readonly id: ContentId;
   readonly sizeOctets: number;
   readonly head: Uint8Array;
-  readonly parts: PartTree;
+  readonly parts: MimePart;
   /** The octets [from, to) when they are in memory anyway, else `undefined`: use `read`. */
   bytes(from: number, to: number): Uint8Array | undefined;
   /** Loads only the segments it needs. @throws MailError damaged */
