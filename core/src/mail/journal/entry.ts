@@ -28,7 +28,7 @@ export interface Placed {
 }
 
 export type Op =
-  /** APPEND, delivery, COPY, near half of MOVE. `keys`: idempotency keys of deliveries, remembered a day (reducer ring of 256). */
+  /** APPEND, delivery, COPY, near half of MOVE. `keys`: idempotency keys, one a message ('' = none), remembered a day (reducer ring of 256). */
   | {
       readonly op: 'add';
       readonly box: MailboxId;
@@ -38,17 +38,29 @@ export type Op =
       readonly fromUids?: UidRuns;
       readonly moved?: boolean;
     }
-  /** Only UIDs that really change; gaps of dead UIDs may be bridged. */
-  | { readonly op: 'flag'; readonly box: MailboxId; readonly uids: UidRuns; readonly set: FlagBits; readonly clear: FlagBits }
+  /** Exactly the UIDs that change. The counts say by how much the mailbox's counters rise or fall, so that they are reduced without its chunks. */
+  | {
+      readonly op: 'flag';
+      readonly box: MailboxId;
+      readonly uids: UidRuns;
+      readonly set: FlagBits;
+      readonly clear: FlagBits;
+      readonly unseen: number;
+      readonly deleted: number;
+      readonly deletedOctets: number;
+    }
   /** Per-user \Seen of a shared mailbox, in the owner's journal. */
   | { readonly op: 'seen'; readonly box: MailboxId; readonly who: AccountId; readonly uids: UidRuns; readonly seen: boolean }
-  /** `contents` are those of the UIDs, in order; `octets` their sum of sizes. */
+  /** `contents` are those of the UIDs, in order; `octets` their sum of sizes; the counts: how many of them were unseen, carried \Deleted. */
   | {
       readonly op: 'gone';
       readonly box: MailboxId;
       readonly uids: UidRuns;
       readonly contents: readonly ContentId[];
       readonly octets: number;
+      readonly unseen: number;
+      readonly deleted: number;
+      readonly deletedOctets: number;
       readonly cause: GoneCause;
     }
   /** Create (new id) or rename, move in the tree, make selectable again (known id). A rename moves the whole subtree: children hang on ids. */
