@@ -19,6 +19,8 @@ export const MONTHS: readonly string[] = Object.freeze([
 
 const MINUTE_MS = 60_000;
 export const DAY_MS = 86_400_000;
+const FIRST_MS = new Date(0).setUTCFullYear(1, 0, 1);
+const LAST_MS = Date.UTC(9998, 11, 31);
 const MINUS = 0x2d;
 const PLUS = 0x2b;
 const COLON = 0x3a;
@@ -95,7 +97,10 @@ export const dateTime: Reader<DateTime> = (cursor) => {
   if (hour > 23 || minute > 59 || second > 60) cursor.fail('No such time', start);
   const offset = west && zone > 0 ? -zone : zone;
   const seconds = hour * 3600 + minute * 60 + Math.min(second, 59);
-  return { epochMs: midnight + seconds * 1000 - offset * MINUTE_MS, zoneMinutes: offset };
+  const epochMs = midnight + seconds * 1000 - offset * MINUTE_MS;
+  // Four digits of a year must do in every zone that the date may be written in.
+  if (epochMs < FIRST_MS || epochMs > LAST_MS) cursor.fail('Date out of range', start);
+  return { epochMs, zoneMinutes: offset };
 };
 
 function zoneMinutes(cursor: Cursor): number {

@@ -34,7 +34,7 @@ function contentOf(wire: string): Content {
   return wire.length > MAX_QUOTED_OCTETS ? 'literal' : content;
 }
 
-function escape(wire: string): string {
+function backslashed(wire: string): string {
   return wire.replace(/["\\]/g, '\\$&');
 }
 
@@ -50,7 +50,7 @@ export function octetString(wire: string): string {
     case 'plain':
       return `"${wire}"`;
     case 'escapes':
-      return `"${escape(wire)}"`;
+      return `"${backslashed(wire)}"`;
     default:
       return literal(wire);
   }
@@ -61,7 +61,7 @@ export function textString(text: string, { utf8 }: ParseContext): string {
   const wire = octetsOf(text);
   const content = contentOf(wire);
   if (content === 'plain') return `"${wire}"`;
-  return content === 'escapes' || (content === 'eight-bit' && utf8) ? `"${escape(wire)}"` : literal(wire);
+  return content === 'escapes' || (content === 'eight-bit' && utf8) ? `"${backslashed(wire)}"` : literal(wire);
 }
 
 /** nstring from Unicode text. */
@@ -147,19 +147,17 @@ interface DayText {
 
 function dayText(day: number): DayText {
   const date = new Date(day * DAY_MS);
+  const fullYear = date.getUTCFullYear();
+  if (!(fullYear >= 0 && fullYear <= 9999)) throw new UnwritableText('Date out of range');
   const ofMonth = String(date.getUTCDate()).padStart(2, ' ');
-  const year = String(date.getUTCFullYear()).padStart(4, '0');
+  const year = String(fullYear).padStart(4, '0');
   return { day, text: `${ofMonth}-${MONTHS[date.getUTCMonth()] ?? ''}-${year}` };
 }
-
-const YEAR_0 = Date.UTC(0, 0, 1) - 1900 * 365.2425 * DAY_MS;
-const YEAR_9999 = Date.UTC(9999, 11, 31);
 
 /** A writer of date-time (INTERNALDATE), one for each listing: it keeps the day last written. Milliseconds are cut off. */
 export function dateTimeWriter(): (epochMs: number, zoneMinutes?: number) => string {
   let last = dayText(0);
   return (epochMs, zoneMinutes = 0) => {
-    if (!(epochMs > YEAR_0 && epochMs < YEAR_9999)) throw new UnwritableText('Date out of range');
     const local = epochMs + zoneMinutes * 60_000;
     const day = Math.floor(local / DAY_MS);
     if (day !== last.day) last = dayText(day);
