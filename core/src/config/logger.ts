@@ -63,9 +63,7 @@ function shownDetails(details: object): Record<string, unknown> {
 }
 
 function shownObject(object: object, depth: number): Record<string, unknown> {
-  const shownEntries: Record<string, unknown> = Object.create(null);
-  for (const [key, value] of Object.entries(object)) shownEntries[key] = shown(value, depth + 1);
-  return shownEntries;
+  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, shown(value, depth + 1)]));
 }
 
 /** A detail as it may be written: octets (mail, keys) as their number, secrets hidden, errors with their causes, depth and length bounded. */
