@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { Readable } from 'node:stream';
 import Type from 'typebox';
 import { MailError } from '../mail/errors.ts';
+import { isReadable } from './messages.ts';
 import { Problem, problemOf } from './replies.ts';
 import type { Api, ApiServices } from './resources.ts';
 
@@ -14,7 +14,6 @@ const Outcome = Type.Object({
 
 /** A raw message in, through the same hooks as SMTP. The body is `message/rfc822` and is streamed; a retry of the same octets stores nothing twice. */
 export function deliveryRoutes(api: Api, { delivery, spool, messageOctets }: ApiServices): void {
-  api.addContentTypeParser('message/rfc822', (_request, payload, done) => done(null, payload));
   api.post(
     '/v1/deliveries',
     {
@@ -67,8 +66,4 @@ export function deliveryRoutes(api: Api, { delivery, spool, messageOctets }: Api
       }
     },
   );
-}
-
-function isReadable(body: unknown): body is Readable {
-  return typeof body === 'object' && body !== null && Symbol.asyncIterator in body;
 }

@@ -12,6 +12,7 @@ import { createTokenCheck } from './bearer-token.ts';
 import { deliveryRoutes } from './deliveries.ts';
 import { eventRoutes, type TranslateEntry } from './events.ts';
 import { mailboxRoutes } from './mailboxes.ts';
+import { messageRoutes } from './messages.ts';
 import { sendProblem } from './replies.ts';
 import type { Api, ApiServices } from './resources.ts';
 
@@ -69,7 +70,10 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Api>
     const api = guarded as unknown as Api;
     accountRoutes(api, options);
     mailboxRoutes(api, options);
+    // Raw messages are streams, however large.
+    api.addContentTypeParser('message/rfc822', (_request, payload, done) => done(null, payload));
     deliveryRoutes(api, options);
+    messageRoutes(api, options);
     eventRoutes(api, options, options.translate);
     api.get('/v1/metrics', { schema: { tags: ['health'], summary: 'Prometheus metrics' } }, async (_request, reply) =>
       reply.type('text/plain; version=0.0.4').send(await options.metrics()),

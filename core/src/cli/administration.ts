@@ -1,0 +1,163 @@
+/**
+ * What the commands do their work with. One process owns a data folder: when a server runs there, commands go through its HTTP API, else
+ * they open the store themselves. They need not know which.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Config } from '../config/schema.ts';
+import type { AccountRecord, NewAccount } from '../mail/services.ts';
+
+export interface NewMessage {
+  readonly mailbox: string;
+  readonly flags: readonly string[];
+  /** Seconds since 1970. */
+  readonly internalDate: number | undefined;
+  readonly octets: Uint8Array;
+}
+export type BulkOutcome = { readonly username: string; readonly error?: Error };
+export interface Administration {
+  create(account: NewAccount): Promise<AccountRecord>;
+  /** One failed account does not stop the others. */
+  createMany(accounts: AsyncIterable<NewAccount>): AsyncIterable<BulkOutcome>;
+  list(after: string | undefined, limit: number): Promise<readonly AccountRecord[]>;
+  /** @throws Error naming what is missing */
+  find(usernameOrAddress: string): Promise<AccountRecord>;
+  setPassword(id: AccountRecord['id'], password: Uint8Array): Promise<void>;
+  delete(id: AccountRecord['id']): Promise<void>;
+  addAddress(id: AccountRecord['id'], address: string): Promise<AccountRecord>;
+  removeAddress(id: AccountRecord['id'], address: string): Promise<AccountRecord>;
+  setAlias(address: string, to: readonly string[] | undefined): Promise<void>;
+  /** Creates the mailbox when it is missing. */
+  append(id: AccountRecord['id'], message: NewMessage): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What a running server leaves in its data folder (mode 0600). */
+export interface RunFile {
+  readonly pid: number;
+  readonly version: string;
+  readonly listeners: readonly {
+    readonly protocol: string;
+    readonly name: string;
+    readonly address: string;
+    readonly port: number;
+    readonly tls: 'none' | 'starttls' | 'implicit';
+  }[];
+}
+export const RUN_FILE = 'run.json';
+export const TOKEN_FILE = 'api-token';
+
+/** `undefined`: no server runs on this data folder. */
+export async function runningServer(data: string): Promise<RunFile | undefined> {
+  let text: string;
+  try {
+    text = await readFile(join(data, RUN_FILE), 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+  const run = JSON.parse(text) as RunFile;
+  try {
+    process.kill(run.pid, 0);
+    return run;
+  } catch {
+    return undefined; // it ended without saying so
+  }
+}
+
+/** @throws Error when the running server has no HTTP listener that can be used from here */
+export async function remoteAdministration(config: Config, run: RunFile): Promise<Administration> {
+  const listener = run.listeners.find(({ protocol, tls }) => protocol === 'http' && tls === 'none');
+  if (listener === undefined) {
+    throw new Error(
+      `a server (process ${run.pid}) has this data folder open and offers no plain HTTP listener: stop it, or add one on 127.0.0.1`,
+    );
+  }
+  const token = config.http.apiToken?.reveal() ?? (await readFile(join(config.data, TOKEN_FILE), 'utf8')).trim();
+  const host = listener.address === '::' || listener.address === '0.0.0.0' ? '127.0.0.1' : listener.address;
+  return new RemoteAdministration(`http://${host.includes(':') ? `[${host}]` : host}:${listener.port}`, token);
+}
+
+/** Requests of a bulk command in flight at once. */
+const PARALLEL = 8;
+
+class RemoteAdministration implements Administration {
+  readonly #base: string;
+  readonly #token: string;
+  constructor(base: string, token: string) {
+    this.#base = base;
+    this.#token = token;
+  }
+
+  async create({ password, ...account }: NewAccount): Promise<AccountRecord> {
+    const body = password === undefined ? account : { ...account, password: Buffer.from(password).toString('utf8') };
+    return recordOf(await this.#json('POST', '/v1/accounts', body));
+  }
+  async *createMany(accounts: AsyncIterable<NewAccount>): AsyncGenerator<BulkOutcome> {
+    const running: Promise<BulkOutcome>[] = [];
+    for await (const account of accounts) {
+      running.push(
+        this.create(account).then(
+          ({ username }) => ({ username }),
+          (error: Error) => ({ username: account.username, error }),
+        ),
+      );
+      const first = running.length >= PARALLEL ? running.shift() : undefined;
+      if (first !== undefined) yield await first;
+    }
+    for (const outcome of running) yield await outcome;
+  }
+  async list(after: string | undefined, limit: number): Promise<readonly AccountRecord[]> {
+    const query = new URLSearchParams({ limit: String(limit), ...(after === undefined ? {} : { after }) });
+    const { accounts } = (await this.#json('GET', `/v1/accounts?${query}`)) as { accounts: unknown[] };
+    return accounts.map(recordOf);
+  }
+  async find(usernameOrAddress: string): Promise<AccountRecord> {
+    return recordOf(await this.#json('GET', `/v1/accounts/${encodeURIComponent(usernameOrAddress)}`));
+  }
+  async setPassword(id: AccountRecord['id'], password: Uint8Array): Promise<void> {
+    await this.#json('PUT', `/v1/accounts/${id}/password`, { password: Buffer.from(password).toString('utf8') });
+  }
+  async delete(id: AccountRecord['id']): Promise<void> {
+    await this.#json('DELETE', `/v1/accounts/${id}`);
+  }
+  async addAddress(id: AccountRecord['id'], address: string): Promise<AccountRecord> {
+    return recordOf(await this.#json('POST', `/v1/accounts/${id}/addresses`, { address }));
+  }
+  async removeAddress(id: AccountRecord['id'], address: string): Promise<AccountRecord> {
+    return recordOf(await this.#json('DELETE', `/v1/accounts/${id}/addresses/${encodeURIComponent(address)}`));
+  }
+  async setAlias(address: string, to: readonly string[] | undefined): Promise<void> {
+    const path = `/v1/aliases/${encodeURIComponent(address)}`;
+    if (to === undefined) await this.#json('DELETE', path);
+    else await this.#json('PUT', path, { to });
+  }
+  async append(id: AccountRecord['id'], { mailbox, flags, internalDate, octets }: NewMessage): Promise<void> {
+    const query = new URLSearchParams({ mailbox, ...(internalDate === undefined ? {} : { internalDate: String(internalDate) }) });
+    for (const flag of flags) query.append('flag', flag);
+    await this.#send('POST', `/v1/accounts/${id}/messages?${query}`, octets, 'message/rfc822');
+  }
+  async close(): Promise<void> {}
+
+  async #json(method: string, path: string, body?: unknown): Promise<unknown> {
+    return this.#send(method, path, body === undefined ? undefined : JSON.stringify(body), 'application/json');
+  }
+  async #send(method: string, path: string, body: string | Uint8Array | undefined, type: string): Promise<unknown> {
+    const headers = { authorization: `Bearer ${this.#token}`, ...(body === undefined ? {} : { 'content-type': type }) };
+    const reply = await fetch(`${this.#base}${path}`, {
+      method,
+      headers,
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : new Blob([Uint8Array.from(body)]) }),
+    });
+    const text = await reply.text();
+    const value: unknown = text === '' ? undefined : JSON.parse(text);
+    if (reply.ok) return value;
+    const { title } = (value ?? {}) as { title?: string };
+    throw new Error(title ?? `the server answered ${reply.status}`);
+  }
+}
+
+function recordOf(view: unknown): AccountRecord {
+  const { createdAt, ...rest } = view as Omit<AccountRecord, 'createdAt'> & { readonly createdAt: string };
+  return { ...rest, createdAt: Date.parse(createdAt) };
+}

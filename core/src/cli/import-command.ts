@@ -1,0 +1,50 @@
+import type { Command } from 'commander';
+import type { WithAdministration } from './account-commands.ts';
+import { findMessages } from './import/find.ts';
+import type { Terminal } from './output.ts';
+import { ProgressBar } from './progress-bar.ts';
+
+interface ImportOptions {
+  readonly mailbox: string;
+}
+
+/** `pochard import`: mail from mbox, Maildir and .eml files. */
+export function importCommand(
+  program: Command,
+  withAdministration: WithAdministration,
+  terminal: Terminal,
+  messageOctets: () => Promise<number>,
+): void {
+  const { stderr } = terminal;
+  program
+    .command('import <account> <path...>')
+    .description('mail from mbox files, Maildirs, .eml files or folders of them; flags and dates are kept')
+    .option('--mailbox <name>', 'into this mailbox; folders below it', 'INBOX')
+    .action((name: string, paths: readonly string[], { mailbox }: ImportOptions) =>
+      withAdministration(async (administration) => {
+        const { id, username } = await administration.find(name);
+        const maxOctets = await messageOctets();
+        let stored = 0;
+        let failed = 0;
+        for (const path of paths) {
+          const source = await findMessages(path, { mailbox, maxOctets });
+          const progress = new ProgressBar(path, source.totalOctets, stderr);
+          let octetsDone = 0;
+          for await (const message of source.messages()) {
+            try {
+              await administration.append(id, message);
+              stored += 1;
+            } catch (error) {
+              failed += 1;
+              stderr.write(`\n${message.where}: ${error instanceof Error ? error.message : String(error)}\n`);
+            }
+            octetsDone += message.octets.length;
+            progress.show(octetsDone, `${stored} messages`);
+          }
+          progress.finish(`${stored} messages`);
+        }
+        terminal.stdout.write(`${username}: ${stored} messages imported${failed === 0 ? '' : `, ${failed} refused`}\n`);
+        if (failed > 0) throw new Error(`${failed} messages were not imported`);
+      }),
+    );
+}
