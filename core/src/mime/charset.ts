@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { TextDecoder } from 'node:util';
 import iconv from 'iconv-lite';
 import { asBuffer } from './octets.ts';
 
@@ -27,7 +28,7 @@ export function charsetDecoder(charset: string | undefined): CharsetDecoder {
 /** Decodes a whole text. */
 export function decodeCharset(octets: Uint8Array, charset: string | undefined): string {
   const name = normaliseCharset(charset);
-  if (name === 'utf-8' || name === 'utf8') return asBuffer(octets).utf8Slice(0, octets.length);
+  if (name === 'utf-8' || name === 'utf8') return asBuffer(octets).toString('utf8', 0, octets.length);
   if (name === '' || name === 'us-ascii' || name === 'ascii') return decodeGuessed(octets);
   const decoder = charsetDecoder(name);
   return decoder.write(octets) + decoder.end();
@@ -36,7 +37,7 @@ export function decodeCharset(octets: Uint8Array, charset: string | undefined): 
 /** Undeclared octets: UTF-8 if they are valid UTF-8, else windows-1252. */
 export function decodeGuessed(octets: Uint8Array): string {
   const buffer = asBuffer(octets);
-  return isUtf8(buffer) ? buffer.utf8Slice(0, buffer.length) : new TextDecoder('windows-1252').decode(buffer);
+  return isUtf8(buffer) ? buffer.toString('utf8', 0, buffer.length) : new TextDecoder('windows-1252').decode(buffer);
 }
 
 /** Lower case without quotes, white space or RFC 2231 language; bounded, since it goes into lookups. */
@@ -67,7 +68,7 @@ function guessDecoder(): CharsetDecoder {
   let single: TextDecoder | undefined;
   const decode = (octets: Buffer): string => {
     if (single === undefined && !isUtf8(octets)) single = new TextDecoder('windows-1252');
-    return single === undefined ? octets.utf8Slice(0, octets.length) : single.decode(octets);
+    return single === undefined ? octets.toString('utf8', 0, octets.length) : single.decode(octets);
   };
   return {
     write(octets) {

@@ -33,7 +33,8 @@ export function* headerFieldRanges(head: Uint8Array): Generator<FieldRange> {
 
 /**
  * HEADER.FIELDS and HEADER.FIELDS.NOT (RFC 9051 §6.4.5.1): the fields with (or without) one of `names`, compared without regard to case, in
- * order and with their folds, and the blank line.
+ * order and with their folds, and the blank line. What is left of a block without a blank line (`not`) ends without one too: a message
+ * that has no body and no blank line shows none.
  */
 export function headerFields(head: Uint8Array, names: Iterable<string>, { not = false }: { readonly not?: boolean } = {}): Buffer {
   const octets = asBuffer(head);
@@ -42,8 +43,10 @@ export function headerFields(head: Uint8Array, names: Iterable<string>, { not = 
   const pieces: Buffer[] = [];
   let pieceStart = -1;
   let pieceEnd = 0;
+  let blockEnd = 0;
   for (const field of headerFieldRanges(octets)) {
-    if (wanted.has(octets.latin1Slice(field.start, field.nameEnd).toLowerCase()) === not) continue;
+    blockEnd = field.end;
+    if (wanted.has(octets.toString('latin1', field.start, field.nameEnd).toLowerCase()) === not) continue;
     if (field.start !== pieceEnd || pieceStart < 0) {
       if (pieceStart >= 0) pieces.push(octets.subarray(pieceStart, pieceEnd));
       pieceStart = field.start;
@@ -51,8 +54,9 @@ export function headerFields(head: Uint8Array, names: Iterable<string>, { not = 
     pieceEnd = field.end;
   }
   if (pieceStart >= 0) pieces.push(octets.subarray(pieceStart, pieceEnd));
+  const hasBlankLine = blockEnd < octets.length;
   const last = pieces.at(-1);
-  if (last !== undefined && last.at(-1) !== LF) pieces.push(CRLF); // the header block had no end
-  pieces.push(CRLF);
+  if (last !== undefined && last.at(-1) !== LF) pieces.push(CRLF);
+  if (!not || hasBlankLine) pieces.push(CRLF);
   return Buffer.concat(pieces);
 }

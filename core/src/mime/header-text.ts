@@ -31,7 +31,7 @@ export function decodeHeaderText(value: string): string {
     }
     const between = text.slice(plainFrom, at);
     const adjacent = pending !== undefined && isBlank(between); // RFC 2047 §6.2: white space between encoded-words is not shown
-    if (adjacent && pending?.charset === word.charset) {
+    if (adjacent && pending?.charset === word.charset && !isStateful(word.charset)) {
       // Some writers cut inside a character, so octets of one charset are decoded together.
       pending = { ...word, octets: Buffer.concat([pending.octets, word.octets]) };
     } else {
@@ -44,6 +44,11 @@ export function decodeHeaderText(value: string): string {
   }
   if (pending !== undefined) result += decodeCharset(pending.octets, pending.charset);
   return result + decodeRaw(text.slice(plainFrom));
+}
+
+/** Charsets with shift states begin anew in each word, and joined words would hold empty shifts, which decoders take for an error. */
+function isStateful(charset: string): boolean {
+  return charset.startsWith('iso-2022') || charset.startsWith('utf-7') || charset.startsWith('hz');
 }
 
 /** Raw header octets as text. */
@@ -84,8 +89,8 @@ function decodeQ(content: string): Buffer {
 }
 
 /** Replaces `=XX` or `%XX` by the octet; an escape that is none stays. */
-function decodeEscapes(content: string, escape: number): string {
-  const mark = String.fromCharCode(escape);
+function decodeEscapes(content: string, markCode: number): string {
+  const mark = String.fromCharCode(markCode);
   let at = content.indexOf(mark);
   if (at < 0) return content;
   let result = '';

@@ -187,7 +187,8 @@ export class MessageParser {
         this.#endField(octets);
         this.#skippingField = false;
         if (first === LF || (first === CR && octets[line + 1] === LF)) {
-          const end = line + (first === LF ? 1 : 2);
+          this.#lineEndOctets = first === LF ? 1 : 2;
+          const end = line + this.#lineEndOctets;
           return this.#endHeader(end, this.#base + end, ++this.#lf);
         }
         this.#fieldStart = line;
@@ -268,7 +269,7 @@ export class MessageParser {
     while (nameEnd > start && isSpace(octets[nameEnd - 1])) nameEnd--;
     let valueStart = colon + 1;
     while (valueStart < end && isSpace(octets[valueStart])) valueStart++;
-    this.#part.field(octets.latin1Slice(start, nameEnd).toLowerCase(), octets.latin1Slice(valueStart, end));
+    this.#part.field(octets.toString('latin1', start, nameEnd).toLowerCase(), octets.toString('latin1', valueStart, end));
   }
 
   /** The header block ended at `bodyStart`, an offset in the message, with `lf` line ends before it. */
@@ -337,16 +338,7 @@ export class MessageParser {
           this.#atLineStart = true;
           return at;
         }
-        if (boundary !== undefined) {
-          const offset = this.#base + at;
-          const isFirstLine = offset === this.#regionStart;
-          return this.#passDelimiter(
-            at,
-            boundary,
-            isFirstLine ? offset : offset - this.#lineEndOctets,
-            isFirstLine ? this.#lf : this.#lf - 1,
-          );
-        }
+        if (boundary !== undefined) return this.#endBody(at, boundary);
       }
       const lf = octets.indexOf(DASHES_AFTER_LF, at);
       if (lf < 0) return this.#endOfBodyWindow(octets, at, ended);
@@ -355,6 +347,18 @@ export class MessageParser {
       at = lf + 1;
       atLineStart = true;
     }
+  }
+
+  /** The line end before a delimiter is the delimiter's. If the body is empty that is the blank line after the header. */
+  #endBody(line: number, boundary: Boundary): number {
+    const part = this.#part;
+    const offset = this.#base + line;
+    if (offset !== this.#regionStart) return this.#passDelimiter(line, boundary, offset - this.#lineEndOctets, this.#lf - 1);
+    // The first line of a preamble or epilogue: what ends there ended with a delimiter line, whose line end is not given away twice.
+    if (boundary.part === part || offset !== part.bodyStart) return this.#passDelimiter(line, boundary, offset, this.#lf);
+    part.bodyStart = offset - this.#lineEndOctets;
+    this.#lfAtBody.set(part, this.#lf - 1);
+    return this.#passDelimiter(line, boundary, part.bodyStart, this.#lf - 1);
   }
 
   /** No delimiter in the rest of the window, but its end may be the start of one. */

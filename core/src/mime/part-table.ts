@@ -132,7 +132,7 @@ class Reader {
   text(): string {
     const end = this.integer() + this.#at;
     if (end > this.#octets.length) throw new PartTableError('part table is damaged');
-    const value = this.#octets.utf8Slice(this.#at, end);
+    const value = this.#octets.toString('utf8', this.#at, end);
     this.#at = end;
     return value;
   }

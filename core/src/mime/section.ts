@@ -44,14 +44,31 @@ export function partAt(root: MimePart, path: readonly number[]): MimePart | unde
       isMessage = true;
     }
     if (part.type === 'multipart') {
-      const child = part.children[number - 1];
-      // A multipart without parts shows one empty part in BODYSTRUCTURE; it has no octets.
+      const child = part.children[number - 1] ?? (number === 1 ? emptyPart(part) : undefined);
       if (child === undefined) return undefined;
       part = child;
     } else if (!isMessage || number !== 1) return undefined;
     isMessage = false;
   }
   return part;
+}
+
+/** A multipart without parts shows one empty text part in BODYSTRUCTURE, so that part exists and has no octets. */
+function emptyPart({ bodyEnd }: MimePart): MimePart {
+  return {
+    headerStart: bodyEnd,
+    bodyStart: bodyEnd,
+    bodyEnd,
+    lines: 0,
+    type: 'text',
+    subtype: 'plain',
+    encoding: '7bit',
+    charset: undefined,
+    name: undefined,
+    disposition: undefined,
+    children: [],
+    message: undefined,
+  };
 }
 
 function messageRange(message: MimePart, text: SectionText): SectionRange {
