@@ -118,6 +118,23 @@ export class Codecs {
     return segment;
   }
 
+  /** After the last chunk of `encode`, so that notes are complete. */
+  seal(codec: EncryptCodec, record: Uint8Array, scope: CodecScope): Promise<Uint8Array> {
+    return this.#call(() => codec.sealMetadata(record, contextOf(scope)));
+  }
+
+  /** In the order given; `replacement` may be written back. @throws MailError locked, damaged, unavailable */
+  async unseal(
+    name: string,
+    sealed: readonly { readonly octets: Uint8Array; readonly binding: Uint8Array }[],
+    scope: Pick<CodecScope, 'account' | 'actor' | 'session' | 'signal'>,
+  ): Promise<readonly { readonly plain: Uint8Array; readonly replacement?: Uint8Array }[]> {
+    const codec = this.encryptByName(name);
+    const opened = await this.#call(() => codec.openMetadata(sealed, scope));
+    if (opened.length !== sealed.length) throw new MailError('unavailable', 'Stored mail cannot be read now');
+    return opened;
+  }
+
   byName(name: string): DeclaredCodec {
     const codec = this.#hooks.declared('store.codec').find((declared) => declared.name === name);
     if (codec === undefined) throw new MailError('unavailable', 'Stored mail cannot be read now', { cause: new Error(`codec ${name} is not loaded`) });

@@ -36,10 +36,10 @@ export function decodeRecord(octets: Uint8Array): MetadataRecord {
   const at = sentAt.readDoubleBE();
   return {
     meta: {
-      envelope: envelope.latin1Slice(),
-      structure: structure.latin1Slice(),
-      body: body.latin1Slice(),
-      preview: preview.utf8Slice(),
+      envelope: envelope.toString('latin1'),
+      structure: structure.toString('latin1'),
+      body: body.toString('latin1'),
+      preview: preview.toString('utf8'),
       sentAt: Number.isNaN(at) ? null : at,
       head,
       parts,
@@ -59,7 +59,7 @@ export function decodeNotes(octets: Uint8Array): Notes {
     const name = fields[at];
     const value = fields[at + 1];
     if (name === undefined || value === undefined) throw damaged();
-    notes.set(name.utf8Slice(), value);
+    notes.set(name.toString('utf8'), value);
   }
   return notes;
 }
@@ -72,7 +72,7 @@ export function frameSealed(codec: string, sealed: Uint8Array): Uint8Array {
 export function unframeSealed(octets: Uint8Array): { readonly codec: string; readonly sealed: Uint8Array } {
   const [codec, sealed, more] = splitFields(octets);
   if (codec === undefined || sealed === undefined || more !== undefined) throw damaged();
-  return { codec: codec.utf8Slice(), sealed };
+  return { codec: codec.toString('utf8'), sealed };
 }
 
 export function joinFields(fields: readonly Uint8Array[]): Buffer {

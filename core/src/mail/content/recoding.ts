@@ -1,0 +1,68 @@
+/** Parts that lie decoded: what a blob holds, and how the octets of the message are made of it (mime/base64-recipe). */
+import type { ByteRange } from '@pochard/plugin-sdk';
+import { Base64Analyser, decodeRecipe, encodeBase64Range, encodeRecipe } from '../../mime/base64-recipe.ts';
+import { Base64Decoder } from '../../mime/transfer-encoding.ts';
+import { MailError } from '../errors.ts';
+import { cut } from './codecs.ts';
+
+/** First octet of a stored recipe. */
+const BASE64 = 1;
+
+export interface Base64Part {
+  readonly recipe: Uint8Array;
+  readonly decodedOctets: number;
+  /** Everything, when it was not more than asked for. */
+  readonly decoded: readonly Buffer[] | undefined;
+}
+
+/** Proves that a body is base64 which comes back octet for octet, or answers `undefined`. Decoded octets up to `keepOctets` are kept. */
+export async function analyseBase64(body: AsyncIterable<Uint8Array>, keepOctets: number): Promise<Base64Part | undefined> {
+  const analyser = new Base64Analyser();
+  let kept: Buffer[] | undefined = [];
+  let octets = 0;
+  const keep = (decoded: Buffer) => {
+    octets += decoded.length;
+    if (octets > keepOctets) kept = undefined;
+    else kept?.push(decoded);
+  };
+  for await (const chunk of body) {
+    const decoded = analyser.push(chunk);
+    if (decoded === undefined) return undefined;
+    keep(decoded);
+  }
+  const end = analyser.finish();
+  if (end === undefined) return undefined;
+  keep(end.decoded);
+  const code = encodeRecipe(end.recipe);
+  return { recipe: Uint8Array.of(BASE64, code >>> 8, code & 0xff), decodedOctets: octets, decoded: kept };
+}
+
+/** The decoded octets of a body that {@link analyseBase64} has proven. */
+export async function* decodedBase64(body: AsyncIterable<Uint8Array>, range?: ByteRange): AsyncGenerator<Uint8Array> {
+  yield* range === undefined ? decodeAll(body) : cut(decodeAll(body), range);
+}
+
+async function* decodeAll(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const decoder = new Base64Decoder();
+  for await (const chunk of body) {
+    const decoded = decoder.push(chunk);
+    if (decoded.length > 0) yield decoded;
+  }
+  const rest = decoder.finish();
+  if (rest.length > 0) yield rest;
+}
+
+/** Octets [from, to) of the part as received, from the decoded octets that they need. @throws MailError damaged */
+export function encodedRange(
+  recipe: Uint8Array,
+  decodedOctets: number,
+  read: (from: number, to: number) => AsyncIterable<Uint8Array>,
+  from: number,
+  to: number,
+): AsyncIterable<Uint8Array> {
+  const [kind, high, low] = recipe;
+  if (kind !== BASE64 || high === undefined || low === undefined || recipe.length !== 3) {
+    throw new MailError('damaged', 'The stored message is damaged', { cause: new Error('unknown recipe') });
+  }
+  return encodeBase64Range(decodeRecipe((high << 8) | low), decodedOctets, read, from, to);
+}
