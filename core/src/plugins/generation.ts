@@ -16,6 +16,8 @@ export interface Registered {
 export class InFlight {
   #count = 0;
   #whenNone: (() => void)[] = [];
+  /** No more calls: the plugins' `onClose` functions are about to run. */
+  isClosed = false;
   enter(): void {
     this.#count += 1;
   }

@@ -35,7 +35,7 @@ export interface GuardParts {
   readonly metrics: HookMetrics;
   readonly log: LogSource;
   /** A call that waits, so that its generation is not closed under it. */
-  readonly inFlight: { enter(): void; leave(): void };
+  readonly inFlight: { readonly isClosed: boolean; enter(): void; leave(): void };
 }
 export interface TapRecord {
   readonly hook: HookName;
@@ -92,7 +92,11 @@ export class GuardedTap {
       done(null);
       return undefined;
     }
-    const { clock } = this.parts;
+    const { clock, inFlight } = this.parts;
+    if (inFlight.isClosed) {
+      done(new HookUnavailable(this.record.hook, this.record.plugin, 'has been unloaded'));
+      return undefined;
+    }
     const now = clock.now();
     if (!this.breaker.admits(now)) {
       this.#meter.record('unchecked', 0);

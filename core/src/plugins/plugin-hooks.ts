@@ -20,7 +20,6 @@ import { GuardedTap, type GuardParts, type TapFunction, type TapRecord } from '.
 import type { ContextFor, DeclareName, Follower } from './hook-calls.ts';
 import { Scope } from './scope.ts';
 import { settled } from './settled.ts';
-import type { PluginTap } from './tap-list.ts';
 
 export interface RegistrationOptions {
   /** Names its cursors and session secrets: the plugin's name, with `#2` when it is entered again. */
