@@ -129,7 +129,7 @@ export class ListenerGroup implements TimerOwner {
       server.once('error', reject);
       server.listen({ port: listener.port, backlog: BACKLOG, ...host }, () => {
         server.off('error', reject);
-        server.on('error', (error) => this.#onAcceptError(error));
+        server.on('error', (error) => this.acceptFailed(error));
         server.on('connection', (socket) => this.#onConnection(socket, listener));
         this.#servers.push(server);
         const address = server.address();
@@ -139,8 +139,8 @@ export class ListenerGroup implements TimerOwner {
     });
   }
 
-  /** Out of descriptors (EMFILE, ENFILE): libuv has turned the client away; the server lives, and says so once a second. */
-  #onAcceptError(error: Error): void {
+  /** Out of descriptors (EMFILE, ENFILE): libuv has turned the client away; the server lives, and says so at most once a second. */
+  acceptFailed(error: Error): void {
     this.#quietError.say(
       { err: error, protocol: this.#options.protocol, connections: this.#connections.size },
       'cannot accept connections',

@@ -25,6 +25,8 @@ export class TimerWheel {
   readonly #every: NonNullable<TimerWheelOptions['every']>;
   readonly #slots: (WheelTimer | undefined)[] = new Array<WheelTimer | undefined>(SLOTS).fill(undefined);
   #interval: { stop(): void } | undefined;
+  /** Ticks are counted from here, so that they fall on those of the interval. */
+  #base = 0;
   #lastTick = 0;
   #size = 0;
 
@@ -73,11 +75,12 @@ export class TimerWheel {
 
   #hold(timer: WheelTimer): void {
     if (this.#interval === undefined) {
-      this.#lastTick = Math.floor(this.#now() / this.#tickMs);
+      this.#base = this.#now();
+      this.#lastTick = 0;
       this.#interval = this.#every(this.#tickMs, () => this.#tick());
     }
     // At least one tick ahead, so that a timer is never put into the slot that is being emptied; at most one round.
-    const due = Math.ceil(timer.deadline / this.#tickMs);
+    const due = Math.ceil((timer.deadline - this.#base) / this.#tickMs);
     const slot = Math.min(Math.max(due, this.#lastTick + 1), this.#lastTick + SLOTS - 1) % SLOTS;
     timer.next = this.#slots[slot];
     this.#slots[slot] = timer;
@@ -87,7 +90,7 @@ export class TimerWheel {
 
   #tick(): void {
     const now = this.#now();
-    const current = Math.floor(now / this.#tickMs);
+    const current = Math.floor((now - this.#base) / this.#tickMs);
     // After a pause of the process each slot is looked at once, not once for each tick that was missed.
     const from = Math.max(this.#lastTick + 1, current - SLOTS + 1);
     for (let tick = from; tick <= current; tick += 1) {

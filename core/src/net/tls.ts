@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { chmod, mkdir, open, readFile, rename, stat } from 'node:fs/promises';
-import { isIP, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { SecureVersion } from 'node:tls';
 import { generate } from 'selfsigned';
