@@ -80,7 +80,7 @@ export interface Store {
   chunks(account: AccountId, box: MailboxId, from: number, to: number): Promise<readonly StoredChunk[]>;
   /** Lazy, idempotent, guarded by `seq` (an older save never replaces a newer one); never in the path of an acknowledgement. */
   saveState(account: AccountId, delta: StateDelta): Promise<void>;
-  /** Forgets entries up to `upTo` (inclusive). Never above the saved snapshot's `applied`. */
+  /** Forgets entries up to `upTo` (inclusive). Never above the saved snapshot's `applied`, nor what an observer has not passed or must retry. */
   prune(account: AccountId, upTo: Seq): Promise<void>;
   /** Removes journal, state, contents and records under `account/<id>/` of a deleted account. */
   erase(account: AccountId): Promise<void>;
@@ -237,8 +237,11 @@ export interface Feed {
   ): Promise<readonly { readonly position: string; readonly account: AccountId; readonly entry: StoredEntry }[]>;
   /** Moves the cursor past `position`. */
   done(observer: string, position: string): Promise<void>;
-  /** Sets one entry aside for one observer, to be tried again at `retryAt` (ms), or never when `undefined`. */
-  park(observer: string, account: AccountId, seq: Seq, error: string, retryAt: number | undefined): Promise<void>;
+  /**
+   * Sets one entry aside for one observer, to be tried again at `retryAt` (ms), or never when `undefined`. With `holds` the observer is
+   * ordered: later entries of the account wait until `unpark`, and come before anything newer then.
+   */
+  park(observer: string, account: AccountId, seq: Seq, error: string, retryAt: number | undefined, holds?: 'account'): Promise<void>;
   parked(
     observer: string,
   ): Promise<readonly { readonly account: AccountId; readonly seq: Seq; readonly error: string; readonly retryAt: number | undefined }[]>;

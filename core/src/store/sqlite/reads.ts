@@ -1,0 +1,198 @@
+import { zstdDecompressSync } from 'node:zlib';
+import type {
+  AccountId,
+  ContentId,
+  ContentMeta,
+  MailboxId,
+  MetaColumn,
+  RecordRow,
+  Seq,
+  StoredChunk,
+  StoredEntry,
+  StoredMeta,
+} from '../store.ts';
+import { JournalPruned, StoreDamaged } from '../store.ts';
+import { afterPrefix, decodeRecordKey, encodeRecordKey } from './record-key.ts';
+import { type Cell, type Database, prepare, type Query } from './sqlite.ts';
+import { CODEC_ZSTD } from './write-contents.ts';
+
+/** Undoes the codec octet of a row. @throws StoreDamaged */
+export function unpackRow(codec: number, data: Uint8Array, size: number): Uint8Array {
+  if (codec !== CODEC_ZSTD) return data;
+  let octets: Buffer;
+  try {
+    octets = zstdDecompressSync(data, { maxOutputLength: Math.max(1, size) });
+  } catch (error) {
+    throw new StoreDamaged('a compressed row cannot be unpacked', { cause: error });
+  }
+  if (octets.length !== size) throw new StoreDamaged('a compressed row has another length than when it was stored');
+  return octets;
+}
+
+const COLUMN_SQL: Readonly<Record<MetaColumn, string>> = {
+  envelope: 'm.envelope',
+  structure: 'm.structure',
+  body: 'm.body',
+  preview: 'm.preview',
+  sentAt: 'm.sent_at',
+  head: 'c.head',
+  parts: 'c.parts',
+};
+const META_COLUMNS = Object.keys(COLUMN_SQL) as readonly MetaColumn[];
+
+/**
+ * Queries of a read-only connection. Each public call sees one committed state: it is one statement, or its statements cannot
+ * contradict each other. Synchronous: for small, hot reads on the protocol thread.
+ */
+export class Reads {
+  readonly #database: Database;
+  readonly #entries;
+  readonly #snapshot;
+  readonly #moved;
+  readonly #chunks;
+  readonly #record;
+  readonly #records;
+  readonly #recordsBelow;
+  readonly #list;
+  readonly #dead;
+  /** By the mask of columns: at most 2^7. */
+  readonly #meta = new Map<number, Query>();
+
+  constructor(database: Database) {
+    this.#database = database;
+    this.#entries = prepare<[floor: number, seq: number | null, token: string | null, data: Uint8Array | null]>(
+      database,
+      `SELECT a.floor, j.seq, j.token, j.data FROM account a LEFT JOIN journal j ON j.account = a.id AND j.seq > ?2
+       WHERE a.name = ?1 ORDER BY j.seq LIMIT ?3`,
+    );
+    this.#snapshot = prepare<[applied: number, data: Uint8Array]>(
+      database,
+      'SELECT applied, data FROM state WHERE account = (SELECT id FROM account WHERE name = ?)',
+    );
+    this.#moved = prepare<[name: string]>(
+      database,
+      `SELECT a.name FROM json_each(?) e JOIN account a ON a.name = e.value ->> 0
+       WHERE a.floor > e.value ->> 1 OR EXISTS (SELECT 1 FROM journal j WHERE j.account = a.id AND j.seq > e.value ->> 1)`,
+    );
+    this.#chunks = prepare<[n: number, seq: number, crc: number, data: Uint8Array]>(
+      database,
+      `SELECT n, seq, crc, data FROM chunk WHERE account = (SELECT id FROM account WHERE name = ?) AND box = ? AND n >= ? AND n <= ?
+       AND length(data) > 0 ORDER BY n LIMIT ?`,
+    );
+    this.#record = prepare<[version: number, value: string]>(
+      database,
+      'SELECT version, value FROM record WHERE tbl = ? AND key = ? AND (expires_at IS NULL OR expires_at > ?)',
+    );
+    const records = (bounds: string) =>
+      prepare<[key: Uint8Array, version: number, value: string]>(
+        database,
+        `SELECT key, version, value FROM record WHERE tbl = ?1 AND (expires_at IS NULL OR expires_at > ?2) AND ${bounds} ORDER BY key LIMIT ?3`,
+      );
+    this.#records = records('key >= ?4 AND key > ?5');
+    this.#recordsBelow = records('key >= ?4 AND key > ?5 AND key < ?6');
+    this.#list = prepare<[id: number, size: number]>(
+      database,
+      `WITH a AS (SELECT id FROM account WHERE name = ?1), filled AS (SELECT coalesce((SELECT value FROM counter WHERE name = 'owned'), 0) AS upto)
+       SELECT id, size FROM (
+         SELECT m.id, m.size FROM owned o JOIN meta m ON m.id = o.content WHERE o.account = (SELECT id FROM a) AND o.content > ?2
+         UNION ALL
+         SELECT id, size FROM meta WHERE id > max(?2, (SELECT upto FROM filled)) AND account = (SELECT id FROM a)
+       ) ORDER BY id LIMIT ?3`,
+    );
+    this.#dead = prepare<[content: number]>(
+      database,
+      `SELECT content FROM dead WHERE account = (SELECT id FROM account WHERE name = ?) AND content > ? AND at < ? ORDER BY content LIMIT ?`,
+    );
+  }
+
+  snapshot(account: AccountId): { readonly account: AccountId; readonly applied: Seq; readonly data: Uint8Array } | undefined {
+    const row = this.#snapshot.get(account);
+    return row && { account, applied: row[0], data: row[1] };
+  }
+
+  /** @throws JournalPruned */
+  tail(account: AccountId, after: Seq, limit: number): StoredEntry[] {
+    const entries: StoredEntry[] = [];
+    for (const [floor, seq, token, data] of this.#entries.all(account, after, Math.max(1, limit))) {
+      if (after < floor) throw new JournalPruned(floor);
+      if (seq !== null && token !== null && data !== null && entries.length < limit) entries.push({ seq, token, data });
+    }
+    return entries;
+  }
+
+  moved(heads: readonly (readonly [AccountId, Seq])[]): AccountId[] {
+    return this.#moved.all(JSON.stringify(heads)).map(([name]) => name as AccountId);
+  }
+
+  chunks(account: AccountId, box: MailboxId, from: number, to: number, limit: number): StoredChunk[] {
+    return this.#chunks.all(account, box, from, to, limit).map(([n, seq, crc, data]) => ({ box, n, seq, crc, data }));
+  }
+
+  record(table: string, key: string, now: number): RecordRow | undefined {
+    const row = this.#record.get(table, encodeRecordKey(key), now);
+    return row && { key, version: row[0], value: JSON.parse(row[1]) };
+  }
+  listRecords(table: string, prefix: string, after: string | undefined, limit: number, now: number): RecordRow[] {
+    const from = encodeRecordKey(prefix);
+    const below = afterPrefix(from);
+    // Nothing is smaller than the empty key; text sorts below every blob, so it stands for "no lower bound".
+    const above = after === undefined ? '' : encodeRecordKey(after);
+    const rows =
+      below === undefined
+        ? this.#records.all(table, now, limit, from, above)
+        : this.#recordsBelow.all(table, now, limit, from, above, below);
+    return rows.map(([key, version, value]) => ({ key: decodeRecordKey(key), version, value: JSON.parse(value) }));
+  }
+
+  listContents(account: AccountId, after: number, limit: number): { readonly id: ContentId; readonly sizeOctets: number }[] {
+    return this.#list.all(account, after, limit).map(([id, sizeOctets]) => ({ id: id as ContentId, sizeOctets }));
+  }
+  deadContents(account: AccountId, after: number, before: number, limit: number): number[] {
+    return this.#dead.all(account, after, before, limit).map(([content]) => content);
+  }
+
+  /** In the order of `ids`; undefined where the account has no such content. */
+  meta(account: AccountId, ids: readonly ContentId[], columns: readonly MetaColumn[]): (StoredMeta | undefined)[] {
+    const asked = META_COLUMNS.filter((column) => columns.includes(column));
+    const rows = this.#metaQuery(asked).all(account, JSON.stringify(ids));
+    const result: (StoredMeta | undefined)[] = new Array(rows.length);
+    // The two columns of a list view, read most of all.
+    if (asked.length === 2 && asked[0] === 'envelope' && asked[1] === 'structure') {
+      for (const [at, row] of rows.entries()) {
+        if (row[0] === null) result[at] = undefined;
+        else if (row[1] !== null) result[at] = { sealed: row[1] as Uint8Array };
+        else result[at] = { envelope: row[2] as string, structure: row[3] as string };
+      }
+      return result;
+    }
+    for (const [at, row] of rows.entries()) {
+      if (row[0] === null) result[at] = undefined;
+      else if (row[1] !== null) result[at] = { sealed: row[1] as Uint8Array };
+      else result[at] = metaOf(asked, row);
+    }
+    return result;
+  }
+  #metaQuery(asked: readonly MetaColumn[]): Query {
+    let mask = 0;
+    for (const column of asked) mask |= 1 << META_COLUMNS.indexOf(column);
+    const known = this.#meta.get(mask);
+    if (known !== undefined) return known;
+    const columns = ['m.id', 'm.sealed', ...asked.map((column) => COLUMN_SQL[column])];
+    const joined = asked.some((column) => COLUMN_SQL[column].startsWith('c.'));
+    // LEFT JOIN keeps the order of json_each and a row for what is gone.
+    const query = prepare(
+      this.#database,
+      `SELECT ${columns.join(', ')} FROM json_each(?2) e
+       LEFT JOIN meta m ON m.id = e.value AND m.account = (SELECT id FROM account WHERE name = ?1)
+       ${joined ? 'LEFT JOIN content c ON c.id = m.id' : ''} ORDER BY e.rowid`,
+    );
+    this.#meta.set(mask, query);
+    return query;
+  }
+}
+
+function metaOf(asked: readonly MetaColumn[], row: readonly Cell[]): Partial<ContentMeta> {
+  const meta: { -readonly [column in MetaColumn]?: Cell } = {};
+  for (const [at, column] of asked.entries()) meta[column] = row[at + 2] ?? null;
+  return meta as Partial<ContentMeta>;
+}

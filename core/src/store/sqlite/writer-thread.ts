@@ -1,0 +1,127 @@
+/** Entry of the writer thread: takes messages, runs groups, keeps the WAL in bounds, tidies up when nothing is to be done. */
+import { type MessagePort, receiveMessageOnPort, Worker, workerData } from 'node:worker_threads';
+import { StoreDamaged, StoreUnavailable } from '../store.ts';
+import type { OpFailure, WriteMessage, WriterReply, WriterSettings } from './messages.ts';
+import { messageOf, Writer } from './writer.ts';
+
+export interface WriterThreadData {
+  readonly port: MessagePort;
+  readonly settings: WriterSettings;
+  readonly start: 'clean' | 'unclean';
+}
+const { port, settings, start } = workerData as WriterThreadData;
+
+/** Groups between two looks at the length of the WAL. */
+const WAL_LOOK_GROUPS = 16;
+
+function reply(message: WriterReply): void {
+  port.postMessage(message);
+}
+
+function open(): Writer | undefined {
+  try {
+    return new Writer(settings, start);
+  } catch (error) {
+    const failed = error instanceof StoreDamaged ? 'damaged' : error instanceof StoreUnavailable ? 'unavailable' : 'refused';
+    reply({ kind: 'failed-to-open', failure: { failed, message: messageOf(error) } satisfies OpFailure });
+    return undefined;
+  }
+}
+
+function serve(writer: Writer): void {
+  const checkpointer = new Worker(new URL('./checkpoint-thread.ts', import.meta.url), { workerData: { folder: settings.folder } });
+  /** A passive checkpoint is under way in the other thread. */
+  let checkpointing = false;
+  let restartDue = false;
+  let groups = 0;
+  let closing = false;
+  let toldDead = false;
+  let idleTimer: NodeJS.Timeout | undefined;
+
+  checkpointer.on('message', () => {
+    checkpointing = false;
+    restartDue = true;
+    run();
+  });
+  checkpointer.on('error', (error) => {
+    throw error;
+  });
+
+  function lookAtWal(): void {
+    if (checkpointing || closing || writer.dead !== undefined) return;
+    if (writer.walOctets() < settings.walOctets / 2) return;
+    checkpointing = true;
+    checkpointer.postMessage('checkpoint');
+  }
+
+  function drain(): void {
+    for (let received = receiveMessageOnPort(port); received !== undefined; received = receiveMessageOnPort(port)) take(received.message);
+  }
+  function take(message: WriteMessage | 'close'): void {
+    if (message === 'close') closing = true;
+    else writer.take(message.first, message.ops);
+  }
+
+  function run(): void {
+    clearTimeout(idleTimer);
+    drain();
+    while (!writer.isIdle) {
+      reply({ kind: 'done', results: writer.runGroup() });
+      if (writer.dead !== undefined && !toldDead) {
+        toldDead = true;
+        reply({ kind: 'dead', message: writer.dead });
+      }
+      if (restartDue) {
+        restartDue = false;
+        writer.restartWal();
+      }
+      if (++groups % WAL_LOOK_GROUPS === 0) {
+        lookAtWal();
+        // The checkpointer's answer comes through the event loop: turn it now and then under constant load.
+        if (checkpointing) {
+          setImmediate(run);
+          return;
+        }
+      }
+      if (writer.ownedIsBehind) writer.fillOwned();
+      drain();
+    }
+    if (closing) {
+      close();
+      return;
+    }
+    lookAtWal();
+    idleTimer = setTimeout(tidy, settings.idleMs);
+  }
+
+  function tidy(): void {
+    drain();
+    if (!writer.isIdle || closing) {
+      run();
+      return;
+    }
+    const more = writer.tidy(Date.now());
+    lookAtWal();
+    if (more) setImmediate(tidy);
+  }
+
+  function close(): void {
+    if (checkpointing) return; // its answer calls run again
+    checkpointer.postMessage('close');
+    checkpointer.once('exit', () => {
+      writer.close();
+      reply({ kind: 'closed' });
+      port.close();
+    });
+  }
+
+  port.on('message', (message: WriteMessage | 'close') => {
+    take(message);
+    run();
+  });
+  reply({ kind: 'ready', nextContent: writer.nextContent });
+}
+
+const writer = open();
+if (writer !== undefined) serve(writer);
+else port.close();
