@@ -30,7 +30,7 @@ export interface Override {
 export function environmentOverrides(env: Readonly<Record<string, string | undefined>>): Override[] {
   return Object.keys(env)
     .filter((name) => name.startsWith(PREFIX))
-    .sort()
+    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true })) // item 2 of a list before item 10
     .map((name) => ({ source: name, steps: name.slice(PREFIX.length).split('__'), text: env[name] ?? '' }));
 }
 
