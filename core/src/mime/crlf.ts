@@ -9,38 +9,38 @@ const CR = 0x0d;
  */
 export class CrlfNormaliser {
   #lastWasCr = false;
-  #changed = 0;
+  #added = 0;
 
   /** Number of CRs added so far; 0 means that the message is stored as it was received. */
   get addedOctets(): number {
-    return this.#changed;
+    return this.#added;
   }
 
   /** The next octets, normalised. Keeps nothing back: there is no end to call. */
   push(chunk: Uint8Array): Buffer {
     const octets = asBuffer(chunk);
     if (octets.length === 0) return octets;
-    let bare = this.#firstBareLf(octets, 0);
+    const first = this.#firstBareLf(octets);
     this.#lastWasCr = octets[octets.length - 1] === CR;
-    if (bare < 0) return octets;
-    const positions: number[] = [];
-    for (; bare >= 0; bare = nextBareLf(octets, bare + 1)) positions.push(bare);
-    this.#changed += positions.length;
-    const result = Buffer.allocUnsafe(octets.length + positions.length);
+    if (first < 0) return octets;
+    // Counted first and copied then: a list of positions could be many times the message.
+    let count = 0;
+    for (let bare = first; bare >= 0; bare = nextBareLf(octets, bare + 1)) count++;
+    this.#added += count;
+    const result = Buffer.allocUnsafe(octets.length + count);
     let from = 0;
     let to = 0;
-    for (const position of positions) {
-      to += octets.copy(result, to, from, position);
+    for (let bare = first; bare >= 0; bare = nextBareLf(octets, bare + 1)) {
+      to += octets.copy(result, to, from, bare);
       result[to++] = CR;
-      from = position;
+      from = bare;
     }
     octets.copy(result, to, from);
     return result;
   }
 
-  #firstBareLf(octets: Buffer, from: number): number {
-    if (octets[from] === LF && !this.#lastWasCr) return from;
-    return nextBareLf(octets, from + 1);
+  #firstBareLf(octets: Buffer): number {
+    return octets[0] === LF && !this.#lastWasCr ? 0 : nextBareLf(octets, 1);
   }
 }
 

@@ -1,3 +1,4 @@
+import { type Boundary, BoundarySet } from './boundary-set.ts';
 import { parseDate } from './date.ts';
 import { unfold } from './imap-wire.ts';
 import { MAX_HEADER_FIELD_OCTETS, MAX_HEADERS_OCTETS, MAX_MESSAGE_IDS, MAX_MIME_DEPTH, MAX_MIME_PARTS } from './limits.ts';
@@ -30,10 +31,7 @@ export interface ParsedMessage {
   readonly subject: string | undefined;
 }
 
-interface Boundary {
-  readonly part: PartBuilder;
-  readonly octets: Buffer;
-}
+type OpenBoundary = Boundary<PartBuilder>;
 
 type State = 'header' | 'body' | 'delimiter';
 
@@ -59,7 +57,7 @@ export class MessageParser {
   #part = this.#root;
   #partCount = 1;
   #state: State = 'header';
-  readonly #boundaries: Boundary[] = [];
+  readonly #boundaries = new BoundarySet<PartBuilder>();
 
   /** Octets that are not consumed yet; empty unless a push ended in the middle of something. */
   readonly #pending = new OctetAccumulator();
@@ -176,7 +174,7 @@ export class MessageParser {
       const continues = (first === 0x20 || first === 0x09) && (this.#fieldStart >= 0 || this.#skippingField);
       if (!continues && this.#searchFrom <= line) {
         if (first === CR && octets[line + 1] === undefined && !ended) return this.#holdHeader(octets, line, line);
-        if (first === DASH && this.#boundaries.length > 0) {
+        if (first === DASH && this.#boundaries.size > 0) {
           const boundary = this.#matchBoundary(octets, line, ended);
           if (boundary === NEED_MORE) return this.#holdHeader(octets, line, line);
           if (boundary !== undefined) {
@@ -284,7 +282,7 @@ export class MessageParser {
       return at;
     }
     const boundary = part.boundary();
-    if (boundary !== undefined) this.#boundaries.push({ part, octets: Buffer.from(boundary, 'latin1') });
+    if (boundary !== undefined) this.#boundaries.push(part, boundary);
     this.#state = 'body';
     this.#regionStart = bodyStart;
     this.#atLineStart = true;
@@ -292,7 +290,7 @@ export class MessageParser {
   }
 
   /** A delimiter stands where a header line was expected: the line end before it is the delimiter's, not the header's. */
-  #cutHeader(line: number, boundary: Boundary): number {
+  #cutHeader(line: number, boundary: OpenBoundary): number {
     const part = this.#part;
     this.#resetHeader();
     const offset = this.#base + line;
@@ -325,7 +323,7 @@ export class MessageParser {
   // Bodies
 
   #scanBody(octets: Buffer, from: number, ended: boolean): number {
-    if (this.#boundaries.length === 0 || this.#partCount >= MAX_MIME_PARTS) {
+    if (this.#boundaries.size === 0 || this.#partCount >= MAX_MIME_PARTS) {
       this.#lf += countLf(octets, from, octets.length);
       return octets.length;
     }
@@ -350,7 +348,7 @@ export class MessageParser {
   }
 
   /** The line end before a delimiter is the delimiter's. If the body is empty that is the blank line after the header. */
-  #endBody(line: number, boundary: Boundary): number {
+  #endBody(line: number, boundary: OpenBoundary): number {
     const part = this.#part;
     const offset = this.#base + line;
     if (offset !== this.#regionStart) return this.#passDelimiter(line, boundary, offset - this.#lineEndOctets, this.#lf - 1);
@@ -380,11 +378,8 @@ export class MessageParser {
     return this.#base + lf > this.#regionStart && (lf > 0 ? octets[lf - 1] : this.#previous) === CR ? 2 : 1;
   }
 
-  /**
-   * Which delimiter begins at `line` (RFC 2046 §5.1.1). Only the start of the line must match; an exact match wins, then the longest,
-   * then the innermost. Undefined: none; NEED_MORE: cannot tell yet.
-   */
-  #matchBoundary(octets: Buffer, line: number, ended: boolean): Boundary | undefined | typeof NEED_MORE {
+  /** Which delimiter begins at `line`, and whether it closes (RFC 2046 §5.1.1). Undefined: none; NEED_MORE: cannot tell yet. */
+  #matchBoundary(octets: Buffer, line: number, ended: boolean): OpenBoundary | undefined | typeof NEED_MORE {
     const available = octets.length - line;
     if (available < 2) return ended || (available === 1 && octets[line] !== DASH) ? undefined : NEED_MORE;
     if (octets[line] !== DASH || octets[line + 1] !== DASH || this.#partCount >= MAX_MIME_PARTS) return undefined;
@@ -394,30 +389,19 @@ export class MessageParser {
     while (end < limit && octets[end] !== LF) end++;
     if (end === octets.length && !ended && available < DELIMITER_OCTETS + 2) return NEED_MORE;
     if (end > start && octets[end - 1] === CR && end < limit) end--;
-    const closes = end - start > 2 && octets[end - 1] === DASH && octets[end - 2] === DASH;
-    let best: Boundary | undefined;
-    for (let index = this.#boundaries.length - 1; index >= 0; index--) {
-      const boundary = this.#boundaries[index];
-      if (boundary === undefined) break;
-      const { length } = boundary.octets;
-      if (length > limit - start || (best !== undefined && length <= best.octets.length)) continue;
-      if (octets.compare(boundary.octets, 0, length, start, start + length) !== 0) continue;
-      best = boundary;
-      if (length === end - start || (closes && length === end - start - 2)) break;
-    }
+    const best = this.#boundaries.match(octets, start, end);
     if (best === undefined) return undefined;
-    const after = start + best.octets.length;
+    const after = start + best.text.length;
     this.#closing = octets[after] === DASH && octets[after + 1] === DASH;
     return best;
   }
 
   /** Ends the parts above the multipart whose delimiter is at `line`; their bodies end at offset `end`. */
-  #passDelimiter(line: number, boundary: Boundary, end: number, lf: number): number {
+  #passDelimiter(line: number, boundary: OpenBoundary, end: number, lf: number): number {
     this.#closeUpTo(boundary.part, end, lf);
-    const keep = this.#boundaries.indexOf(boundary) + (this.#closing ? 0 : 1);
-    this.#boundaries.length = keep;
+    this.#boundaries.truncate(boundary.level + (this.#closing ? 0 : 1));
     this.#state = 'delimiter';
-    return line + 2 + boundary.octets.length + (this.#closing ? 2 : 0);
+    return line + 2 + boundary.text.length + (this.#closing ? 2 : 0);
   }
 
   #closeUpTo(ancestor: PartBuilder | undefined, end: number, lf: number): void {

@@ -52,6 +52,7 @@ export class OctetAccumulator {
 
   /** Drops the first `count` octets; lets a large buffer go that holds little. */
   drop(count: number): void {
+    if (count === 0) return;
     const rest = this.#octets.subarray(count, this.#length);
     if (this.#octets.length > 64 * 1024 && rest.length < 1024) this.#octets = Buffer.from(rest);
     else this.#octets.copy(this.#octets, 0, count, this.#length);
