@@ -13,6 +13,7 @@ import { ConnectionGate } from './connection-gate.ts';
 import { FakeClock } from './fake-clock.ts';
 import { ListenerGroup } from './listener.ts';
 import type { NetLog } from './log.ts';
+import { OutputPool, SocketOutput } from './output.ts';
 import { TimerWheel } from './timer-wheel.ts';
 import { Tls } from './tls.ts';
 
@@ -204,6 +205,39 @@ test('what is no TLS on an implicit listener is cut, and the server lives', asyn
   assert.equal(await firstText(secure), '* OK\r\n');
   assert.ok(lines.some(({ message }) => message === 'no TLS'));
   secure.destroy();
+});
+
+test('a body of many megabytes goes through TLS whole and in order, and the connection is idle again behind it', async (t) => {
+  const outputs: SocketOutput[] = [];
+  const wheel = new TimerWheel({ every: () => ({ stop: () => undefined }) });
+  const pool = new OutputPool({ wheel, blockedWriteTimeMs: 120_000, queuedOutputOctets: 1024 * 1024 });
+  const { addresses } = await startGroup(t, {
+    listeners: [{ address: '127.0.0.1', port: 0, tls: 'implicit' }],
+    serve: (connection) => {
+      outputs.push(new SocketOutput(connection.socket, pool));
+      return { drain: () => connection.socket.destroy(), loginTimedOut: () => connection.socket.destroy() };
+    },
+  });
+  const client = connectTls({ port: addresses[0]?.port ?? 0, host: '127.0.0.1', rejectUnauthorized: false });
+  await once(client, 'secureConnect');
+  while (outputs.length === 0) await new Promise(setImmediate);
+  const output = outputs[0];
+  assert.ok(output);
+  const chunk = Buffer.from(Array.from({ length: 77_777 }, (_, index) => (index * 7) & 255));
+  const reading = (async () => {
+    const chunks: Buffer[] = [];
+    for await (const octets of client) chunks.push(octets);
+    return Buffer.concat(chunks);
+  })();
+  output.write('* 1 FETCH (BODY[] {7777700}\r\n');
+  await output.writeAll(Array.from({ length: 100 }, () => chunk));
+  output.write(')\r\n');
+  await output.drained();
+  while (output.queuedOctets > 0) await new Promise(setImmediate);
+  output.end();
+  const text = await reading;
+  assert.equal(text.length, 29 + 7_777_700 + 3);
+  assert.ok(text.subarray(29, -3).equals(Buffer.concat(Array.from({ length: 100 }, () => chunk))));
 });
 
 test('TLS older than 1.2 is refused', async (t) => {
