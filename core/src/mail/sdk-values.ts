@@ -74,14 +74,3 @@ export function uidRanges(runs: UidRuns): UidRanges {
   for (let at = 0; at + 1 < runs.length; at += 2) ranges.push([(runs[at] ?? 0) as Uid, (runs[at + 1] ?? 0) as Uid]);
   return ranges;
 }
-
-/** Runs of UIDs that ascend. */
-export function runsOf(uids: Iterable<number>): UidRuns {
-  const runs: number[] = [];
-  for (const uid of uids) {
-    const last = runs.length - 1;
-    if (last > 0 && runs[last] === uid - 1) runs[last] = uid;
-    else runs.push(uid, uid);
-  }
-  return Uint32Array.from(runs);
-}

@@ -73,6 +73,11 @@ export class Directory {
     return value !== undefined && 'account' in value ? this.get(value.account) : undefined;
   }
 
+  /** By an account or an alias; a normalised name. */
+  async isTaken(name: string): Promise<boolean> {
+    return (await this.#records.get(ADDRESSES, name)) !== undefined;
+  }
+
   /** Exact, then without its +label, then the domain's catch-all. */
   async meaning(address: AddressName): Promise<AddressMeaning | undefined> {
     const exact = await this.#address(address.full);

@@ -45,7 +45,7 @@ export async function messageView(message: ParsedSource, head: Uint8Array = mess
       texts.set(part.bodyStart, await collect(source.open({ start: part.bodyStart, end: part.bodyEnd })));
     }
   }
-  return new SourceMessage(head, parsed.parts.bodyStart, { source, parts: parsed.parts, texts, bytes: source.bytes }, []);
+  return new SourceMessage(head, parsed.head.length, { source, parts: parsed.parts, texts, bytes: source.bytes }, []);
 }
 
 /** The same of a stored message: `read` gives octets [from, to). */
@@ -57,21 +57,21 @@ export async function storedMessageView(stored: {
 }): Promise<Message> {
   const open = (range?: ByteRange) => stored.read(range?.start ?? 0, range?.end ?? stored.sizeOctets);
   const source = { sizeOctets: stored.sizeOctets, open };
-  return new SourceMessage(stored.head, stored.parts.bodyStart, { source, parts: stored.parts, texts: new Map(), bytes: undefined }, []);
+  return new SourceMessage(stored.head, stored.head.length, { source, parts: stored.parts, texts: new Map(), bytes: undefined }, []);
 }
 
 class SourceMessage implements Message {
   readonly sizeOctets: number;
   readonly header: HeaderView;
   readonly #head: Uint8Array;
-  /** Octets of the source that `#head` stands for; less than `#bodyStart` when the header block was capped. */
+  /** Octets of the source that `#head` stands for: the header block, or as much of it as is parsed. */
   readonly #headOctets: number;
   readonly #origin: Origin;
   readonly #replaced: readonly Replacement[];
 
   constructor(head: Uint8Array, headOctets: number, origin: Origin, replaced: readonly Replacement[]) {
     this.#head = head;
-    this.#headOctets = Math.min(headOctets, origin.parts.bodyStart);
+    this.#headOctets = headOctets;
     this.#origin = origin;
     this.#replaced = replaced;
     this.header = new Header(head);

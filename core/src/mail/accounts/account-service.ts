@@ -1,0 +1,232 @@
+/** Accounts as protocols and administrators use them: the directory with its hooks, credentials, sessions. */
+import type { Actor, Session } from '@pochard/plugin-sdk';
+import { PasswordError } from '../../passwords/password-error.ts';
+import { createSecret } from '../../plugins/secrets.ts';
+import { type AccountId, RecordConflict } from '../../store/store.ts';
+import { commitWith } from '../commit-batch.ts';
+import { MailError } from '../errors.ts';
+import { asMailError, guarded } from '../hook-errors.ts';
+import { runOf } from '../journal/uid-runs.ts';
+import { HookedMailAccess } from '../mail-access.ts';
+import { accountOf, type MailParts } from '../mail-parts.ts';
+import type { AccountChange, AccountRecord, Accounts, LoggedIn, LoginRequest, NewAccount } from '../services.ts';
+import { type AccountCreation, checkedAddress, checkedQuota } from './account-creation.ts';
+import { type Credentials, PASSWORD } from './credentials.ts';
+import type { VersionedAccount } from './directory.ts';
+import type { Logins } from './login.ts';
+import { normalizeAddress } from './names.ts';
+import type { Sessions } from './sessions.ts';
+
+/** Accounts in the making at a time: as many share one sync of the store. */
+const BULK_AT_ONCE = 128;
+const MAX_ATTEMPTS = 5;
+const MAX_ALIAS_TARGETS = 1000;
+
+export class AccountService implements Accounts {
+  readonly #parts: MailParts;
+  readonly #credentials: Credentials;
+  readonly #creation: AccountCreation;
+  readonly #sessions: Sessions;
+  readonly #logins: Logins;
+
+  constructor(options: {
+    readonly parts: MailParts;
+    readonly credentials: Credentials;
+    readonly creation: AccountCreation;
+    readonly sessions: Sessions;
+    readonly logins: Logins;
+  }) {
+    this.#parts = options.parts;
+    this.#credentials = options.credentials;
+    this.#creation = options.creation;
+    this.#sessions = options.sessions;
+    this.#logins = options.logins;
+  }
+
+  login(request: LoginRequest, signal: AbortSignal): Promise<LoggedIn> {
+    return this.#logins.login(request, signal);
+  }
+
+  create(account: NewAccount): Promise<AccountRecord> {
+    return this.#creation.create(account);
+  }
+
+  async *createMany(
+    accounts: AsyncIterable<NewAccount>,
+  ): AsyncGenerator<{ readonly username: string; readonly account?: AccountRecord; readonly error?: Error }> {
+    const running: Promise<{ readonly username: string; readonly account?: AccountRecord; readonly error?: Error }>[] = [];
+    const start = async (account: NewAccount) => {
+      const { username } = account;
+      try {
+        return { username, account: await this.#creation.create(account) };
+      } catch (error) {
+        return { username, error: error instanceof Error ? error : new Error('not an error', { cause: error }) };
+      }
+    };
+    for await (const account of accounts) {
+      running.push(start(account));
+      const oldest = running.length >= BULK_AT_ONCE ? running.shift() : undefined;
+      if (oldest !== undefined) yield await oldest;
+    }
+    for (const one of running) yield await one;
+  }
+
+  get(id: AccountId): Promise<AccountRecord | undefined> {
+    return this.#parts.directory.get(id);
+  }
+
+  async find(usernameOrAddress: string): Promise<AccountRecord | undefined> {
+    const { directory, hooks, actors } = this.#parts;
+    let name: string;
+    try {
+      name = normalizeAddress(usernameOrAddress).full;
+    } catch (error) {
+      if (error instanceof MailError && error.code === 'invalid') return undefined;
+      throw error;
+    }
+    const known = await directory.find(name);
+    if (known !== undefined || !hooks.has('account.lookup')) return known;
+    const seed = await guarded(() => hooks.decide('account.lookup', { username: name }, { actor: actors.system }));
+    return seed === undefined ? undefined : (await this.#creation.fromSeed(seed, undefined)).record;
+  }
+
+  list(options: { readonly after?: string; readonly limit: number }): Promise<readonly AccountRecord[]> {
+    return this.#parts.directory.list(options);
+  }
+
+  async update(id: AccountId, change: AccountChange): Promise<AccountRecord> {
+    const { displayName, quotaOctets, allow, disabled } = change;
+    const record = await this.#change(id, (record) => ({
+      ...record,
+      displayName: displayName === undefined ? record.displayName : (displayName ?? undefined),
+      quotaOctets: quotaOctets === undefined ? record.quotaOctets : checkedQuota(quotaOctets ?? undefined),
+      allow: allow ?? record.allow,
+      disabled: disabled ?? record.disabled,
+    }));
+    if (disabled === true || allow !== undefined) this.#sessions.revoke(id);
+    return record;
+  }
+
+  async delete(id: AccountId): Promise<void> {
+    const { directory, store, hooks, codecs, mails, actors } = this.#parts;
+    const fresh = await directory.fresh(id);
+    if (fresh === undefined) throw new MailError('no-such-account', 'No such account');
+    if (hooks.has('expunge.before')) await this.#requireNothingHeld(id, actors.system);
+    try {
+      await store.records.write(directory.removal(fresh));
+    } catch (error) {
+      throw asMailError(error);
+    }
+    directory.forget(fresh.record);
+    this.#sessions.revoke(id);
+    codecs.forget(id);
+    await mails.forget?.(id);
+    await store.erase(id);
+  }
+
+  async setPassword(id: AccountId, password: { readonly password: Uint8Array } | { readonly passwordHash: string }): Promise<void> {
+    const { directory, hooks, actors, mails } = this.#parts;
+    const record = (await directory.fresh(id))?.record;
+    if (record === undefined) throw new MailError('no-such-account', 'No such account');
+    const account = await accountOf(this.#parts, record);
+    const octets = 'password' in password ? password.password : undefined;
+    try {
+      const hash = 'passwordHash' in password ? password.passwordHash : await this.#credentials.hash(password.password, NEVER);
+      if ('passwordHash' in password) this.#credentials.requireUsable(hash);
+      // Without the password nobody can wrap the key of sealed mail under it.
+      if (octets === undefined && account.sealed) throw new MailError('unsupported', 'An encrypted account needs the password, not its hash');
+      const context = { actor: actors.system, account };
+      await commitWith(
+        async ({ commit }) => {
+          if (octets === undefined || !hooks.has('auth.credential')) return;
+          using secret = createSecret(Uint8Array.from(octets));
+          const change = { credentialId: PASSWORD, commit, change: 'reset', secret, consent: 'keep' } as const;
+          await guarded(() => hooks.gate('auth.credential', change, context));
+        },
+        async (writes) => {
+          const mail = await mails.get(id);
+          await mail.writeRecords([this.#credentials.setting(id, PASSWORD, hash), ...writes], { by: 'api', actor: actors.system.name });
+        },
+      );
+    } catch (error) {
+      if (error instanceof PasswordError) {
+        const isBusy = error.code === 'unavailable' || error.code === 'closed';
+        throw new MailError(isBusy ? 'unavailable' : 'invalid', isBusy ? 'Try again later' : error.message, { cause: error });
+      }
+      throw asMailError(error);
+    } finally {
+      octets?.fill(0);
+    }
+    this.#sessions.revoke(id);
+  }
+
+  addAddress(id: AccountId, address: string): Promise<AccountRecord> {
+    const added = checkedAddress(address);
+    return this.#change(id, (record) => {
+      if (record.addresses.includes(added) || record.username === added) throw new MailError('invalid', `${added} is taken`);
+      return { ...record, addresses: [...record.addresses, added] };
+    });
+  }
+
+  removeAddress(id: AccountId, address: string): Promise<AccountRecord> {
+    const removed = checkedAddress(address);
+    return this.#change(id, (record) => {
+      if (!record.addresses.includes(removed)) throw new MailError('invalid', 'The account has no such address');
+      return { ...record, addresses: record.addresses.filter((other) => other !== removed) };
+    });
+  }
+
+  async setAlias(address: string, to: readonly string[] | undefined): Promise<void> {
+    if (to !== undefined && (to.length === 0 || to.length > MAX_ALIAS_TARGETS)) throw new MailError('invalid', 'An alias has 1 to 1000 addresses');
+    const targets = to?.map((target) => normalizeAddress(target).full);
+    try {
+      await this.#parts.directory.setAlias(checkedAddress(address), targets);
+    } catch (error) {
+      throw asMailError(error);
+    }
+  }
+
+  async access(id: AccountId, actor: Actor, session?: Session): Promise<HookedMailAccess> {
+    const record = await this.#parts.directory.get(id);
+    if (record === undefined) throw new MailError('no-such-account', 'No such account');
+    const account = await accountOf(this.#parts, record);
+    const mail = await this.#parts.mails.get(id);
+    return new HookedMailAccess(this.#parts, { account, mail, actor, session, by: originOf(actor, session) });
+  }
+
+  async #change(id: AccountId, change: (record: AccountRecord) => AccountRecord): Promise<AccountRecord> {
+    const { directory, store } = this.#parts;
+    for (let attempt = 1; ; attempt += 1) {
+      const from: VersionedAccount | undefined = await directory.fresh(id);
+      if (from === undefined) throw new MailError('no-such-account', 'No such account');
+      const to = change(from.record);
+      for (const name of to.addresses) {
+        if (!from.record.addresses.includes(name) && (await directory.isTaken(name))) throw new MailError('invalid', `${name} is taken`);
+      }
+      try {
+        await store.records.write(directory.change(from, to));
+        directory.forget(from.record);
+        directory.forget(to);
+        return to;
+      } catch (error) {
+        if (!(error instanceof RecordConflict) || attempt === MAX_ATTEMPTS) throw asMailError(error);
+      }
+    }
+  }
+
+  async #requireNothingHeld(id: AccountId, actor: Actor): Promise<void> {
+    const access = await this.access(id, actor);
+    for (const info of [...access.mail.mailboxes()]) {
+      if (!info.selectable || info.messages === 0) continue;
+      const { kept, text } = await access.keptOf(info, runOf(1, 0xffff_ffff), 'account-deleted', 'all');
+      if (kept.length > 0) throw new MailError('held', text ?? 'Mail of the account may not be removed');
+    }
+  }
+}
+
+const NEVER = new AbortController().signal;
+
+function originOf(actor: Actor, session: Session | undefined): string {
+  if (session !== undefined) return session.protocol === 'http' ? 'api' : session.protocol;
+  return actor.type === 'plugin' ? `plugin:${actor.name}` : 'api';
+}

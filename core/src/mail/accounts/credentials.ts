@@ -1,0 +1,82 @@
+/** Passwords of accounts, hashed, as records that leave with the account. */
+import type { CredentialCache } from '../../passwords/credential-cache.ts';
+import type { Passwords } from '../../passwords/passwords.ts';
+import type { AccountId, RecordRow, RecordWrite, Records } from '../../store/store.ts';
+import type { MailLog } from '../log.ts';
+
+/** Id of the account's main password; app passwords have ids of their own. */
+export const PASSWORD = 'password';
+const MAX_CREDENTIALS = 100;
+
+export class Credentials {
+  readonly #records: Records;
+  readonly #passwords: Passwords;
+  readonly #cache: CredentialCache;
+  readonly #log: MailLog;
+
+  constructor(options: { readonly records: Records; readonly passwords: Passwords; readonly cache: CredentialCache; readonly log: MailLog }) {
+    this.#records = options.records;
+    this.#passwords = options.passwords;
+    this.#cache = options.cache;
+    this.#log = options.log;
+  }
+
+  /**
+   * Which credential the secret is; `mismatch` when it is none of them; `undefined` when the account has no main password here, so that
+   * somebody else may know it. @throws PasswordError
+   */
+  async verify(id: AccountId, secret: Uint8Array, signal: AbortSignal): Promise<{ readonly credentialId: string } | 'mismatch' | undefined> {
+    const rows = await this.#records.list(tableOf(id), { limit: MAX_CREDENTIALS });
+    for (const row of rows) {
+      if (this.#cache.isRemembered(id, versionOf(row), secret)) return { credentialId: row.key };
+    }
+    for (const row of rows) {
+      const hash = hashOf(row);
+      if ((await this.#passwords.verify(secret, hash, signal)) === 'mismatch') continue;
+      this.#cache.remember(id, versionOf(row), secret);
+      if (this.#passwords.needsRehash(hash)) await this.#rehash(id, row, secret, signal);
+      return { credentialId: row.key };
+    }
+    return rows.some(({ key }) => key === PASSWORD) ? 'mismatch' : undefined;
+  }
+
+  /** As long as a wrong password takes. */
+  async pretend(secret: Uint8Array, signal: AbortSignal): Promise<void> {
+    await this.#passwords.verify(secret, undefined, signal);
+  }
+
+  /** The write that sets a credential. */
+  setting(id: AccountId, credentialId: string, hash: string): RecordWrite {
+    return { table: tableOf(id), key: credentialId, value: { hash } };
+  }
+
+  /** @throws PasswordError */
+  hash(secret: Uint8Array, signal: AbortSignal): Promise<string> {
+    return this.#passwords.hash(secret, signal);
+  }
+  /** @throws PasswordError for a hash that can never match */
+  requireUsable(hash: string): void {
+    this.#passwords.requireUsable(hash);
+  }
+
+  /** A better hash of the same secret. Nobody waits for it to succeed: the old one stays good. */
+  async #rehash(id: AccountId, row: RecordRow, secret: Uint8Array, signal: AbortSignal): Promise<void> {
+    try {
+      const hash = await this.#passwords.hash(secret, signal);
+      await this.#records.write([{ ...this.setting(id, row.key, hash), ifVersion: row.version }]);
+    } catch (error) {
+      this.#log.warn({ account: id, err: error }, 'password could not be hashed anew');
+    }
+  }
+}
+
+function tableOf(id: AccountId): string {
+  return `account/${id}/credential`;
+}
+function versionOf(row: RecordRow): string {
+  return `${row.key}:${row.version}`;
+}
+function hashOf(row: RecordRow): string {
+  const { value } = row;
+  return typeof value === 'object' && value !== null && 'hash' in value && typeof value.hash === 'string' ? value.hash : '{UNREADABLE}';
+}

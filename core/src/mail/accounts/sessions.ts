@@ -1,0 +1,78 @@
+/** Who is logged in here, by account, so that a changed password or a disabled account ends its sessions. */
+import type { Account, Actor, Session } from '@pochard/plugin-sdk';
+import type { HookCalls } from '../../plugins/hook-calls.ts';
+import type { AccountId } from '../../store/store.ts';
+import type { LoggedIn, MailAccess } from '../services.ts';
+
+type EndReason = Parameters<LoggedIn['end']>[0];
+
+export class Sessions {
+  readonly #hooks: HookCalls;
+  readonly #now: () => number;
+  readonly #byAccount = new Map<AccountId, Set<OpenSession>>();
+
+  constructor(options: { readonly hooks: HookCalls; now(): number }) {
+    this.#hooks = options.hooks;
+    this.#now = options.now;
+  }
+
+  open(id: AccountId, login: { readonly account: Account; readonly actor: Actor; readonly session: Session; readonly access: MailAccess }): LoggedIn {
+    const session = new OpenSession(login, this.#now(), (opened, reason) => this.#closed(id, opened, reason));
+    const others = this.#byAccount.get(id);
+    if (others === undefined) this.#byAccount.set(id, new Set([session]));
+    else others.add(session);
+    return session;
+  }
+
+  /** Ends all sessions of the account; protocols that asked are told. */
+  revoke(id: AccountId): void {
+    for (const session of [...(this.#byAccount.get(id) ?? [])]) session.revoke();
+  }
+
+  #closed(id: AccountId, session: OpenSession, reason: EndReason): void {
+    const others = this.#byAccount.get(id);
+    others?.delete(session);
+    if (others?.size === 0) this.#byAccount.delete(id);
+    const { actor, account } = session;
+    const end = { durationMs: this.#now() - session.since, reason };
+    void this.#hooks.endSession(end, { actor, account, session: session.session }); // never rejects
+  }
+}
+
+class OpenSession implements LoggedIn {
+  readonly account: Account;
+  readonly actor: Actor;
+  readonly session: Session;
+  readonly access: MailAccess;
+  readonly since: number;
+  #closed: ((session: OpenSession, reason: EndReason) => void) | undefined;
+  #hear: (() => void) | undefined;
+
+  constructor(
+    login: { readonly account: Account; readonly actor: Actor; readonly session: Session; readonly access: MailAccess },
+    since: number,
+    closed: (session: OpenSession, reason: EndReason) => void,
+  ) {
+    this.account = login.account;
+    this.actor = login.actor;
+    this.session = login.session;
+    this.access = login.access;
+    this.since = since;
+    this.#closed = closed;
+  }
+
+  end(reason: EndReason): void {
+    const closed = this.#closed;
+    this.#closed = undefined;
+    closed?.(this, reason);
+  }
+
+  onRevoked(hear: () => void): void {
+    this.#hear = hear;
+  }
+
+  revoke(): void {
+    this.end('revoked');
+    this.#hear?.();
+  }
+}

@@ -1,0 +1,421 @@
+/**
+ * One account's mail for one actor: the hooks of DESIGN §4 around an AccountMail, in their order. A hook that nobody taps costs a look
+ * at a list.
+ */
+import type { Account, Actor, Origin as SdkOrigin, MessageRef, SearchQuery, Session, SpecialUse } from '@pochard/plugin-sdk';
+import type { AccountId, MailboxId } from '../store/store.ts';
+import { type ParsedSource, parseSource } from './content/parsed-source.ts';
+import { messageView } from './content/message-view.ts';
+import { AccountContentReader } from './content/reader.ts';
+import { MailError } from './errors.ts';
+import { asMailError, guarded } from './hook-errors.ts';
+import type {
+  AccountMail,
+  AppendItem,
+  FlagChange,
+  Limits,
+  MailboxInfo,
+  MailboxListener,
+  MailboxState,
+  OpenMailbox,
+  Origin,
+  Relocated,
+} from './journal/account-mail.ts';
+import { DELETED, type GoneCause, type UidRuns } from './journal/entry.ts';
+import { FLAGS } from './journal/layout.ts';
+import { countUids, intersectUids, NO_UIDS, runOf, runsOf, subtractUids, unionUids } from './journal/uid-runs.ts';
+import type { MailParts } from './mail-parts.ts';
+import { accountIdOf, mailboxRef, messageRef, uidRanges } from './sdk-values.ts';
+import type { AppendMessage, ContentReader, MailAccess } from './services.ts';
+
+/** Messages that `expunge.before` is asked about at a time. */
+const EXPUNGE_SLICE = 1000;
+
+export interface AccessOptions {
+  readonly account: Account;
+  readonly mail: AccountMail;
+  readonly actor: Actor;
+  readonly session: Session | undefined;
+  /** What the journal says caused the changes: `imap`, `api`, `plugin:<name>`... */
+  readonly by: string;
+}
+
+/** Who asks, as every hook's context says it. */
+interface Context {
+  readonly actor: Actor;
+  readonly session: Session | undefined;
+  readonly account: Account;
+  readonly signal?: AbortSignal;
+}
+
+export class HookedMailAccess implements MailAccess {
+  readonly account: Account;
+  readonly mail: AccountMail;
+  readonly content: ContentReader;
+  readonly #parts: MailParts;
+  readonly #id: AccountId;
+  readonly #context: Context;
+  readonly #origin: Origin;
+
+  constructor(parts: MailParts, options: AccessOptions) {
+    const { account, mail, actor, session, by } = options;
+    this.account = account;
+    this.mail = mail;
+    this.#parts = parts;
+    this.#id = accountIdOf(account.id);
+    this.#context = { actor, session, account };
+    this.#origin = { by, actor: actor.name };
+    this.content = new AccountContentReader({ store: parts.store, codecs: parts.codecs, cache: parts.cache, account, actor, session });
+  }
+
+  open(box: MailboxId, listener: MailboxListener): Promise<OpenMailbox> {
+    return this.mail.open(box, listener);
+  }
+
+  /* ── The tree ── */
+
+  async create(name: string, options: { readonly specialUse?: readonly SpecialUse[] } = {}): Promise<MailboxInfo> {
+    await this.#mailboxBefore({ change: 'create', name });
+    const id = await this.mail.createMailbox(name, this.#origin, {
+      ...(options.specialUse === undefined ? {} : { specialUse: options.specialUse }),
+      limits: await this.#limits('status'),
+    });
+    const info = this.mail.byId(id);
+    if (info === undefined) throw new MailError('no-such-mailbox', 'The mailbox was deleted again');
+    return info;
+  }
+
+  async delete(name: string): Promise<void> {
+    const info = this.#named(name);
+    await this.#mailboxBefore({ change: 'delete', name: info.name });
+    if (this.#parts.hooks.has('expunge.before') && info.messages > 0) {
+      const { kept, text } = await this.keptOf(info, runOf(1, 0xffff_ffff), 'mailbox-deleted', 'all');
+      if (kept.length > 0) throw new MailError('held', text ?? 'Messages in it may not be removed');
+    }
+    await this.mail.deleteMailbox(info.id, this.#origin);
+  }
+
+  async rename(name: string, newName: string): Promise<void> {
+    const info = this.#named(name);
+    await this.#mailboxBefore({ change: 'rename', name: info.name, newName });
+    await this.mail.renameMailbox(info.id, newName, this.#origin);
+  }
+
+  async subscribe(name: string, on: 'subscribe' | 'unsubscribe'): Promise<void> {
+    await this.#mailboxBefore({ change: on, name });
+    await this.mail.subscribe(name, on, this.#origin);
+  }
+
+  #mailboxBefore(
+    change:
+      | { readonly change: 'create' | 'delete' | 'subscribe' | 'unsubscribe'; readonly name: string }
+      | { readonly change: 'rename'; readonly name: string; readonly newName: string },
+  ): void | Promise<void> {
+    const { hooks } = this.#parts;
+    if (hooks.has('mailbox.before')) return guarded(() => hooks.gate('mailbox.before', change, this.#context));
+  }
+
+  /* ── In ── */
+
+  async mayAppend(box: MailboxId, sizeOctets: number): Promise<void> {
+    const { hooks, settings } = this.#parts;
+    const info = this.#target(box);
+    if (sizeOctets > settings.messageOctets) throw new MailError('too-big', 'Message is too large');
+    if (hooks.has('append.before')) {
+      await guarded(() => hooks.gate('append.before', { mailbox: mailboxRef(this.#id, info), sizeOctets }, this.#context));
+    }
+    const { octets } = await this.#limits(this.#wayIn());
+    if (octets !== undefined && this.mail.usage.octets + sizeOctets > octets) throw new MailError('over-quota', 'Over quota');
+  }
+
+  async append(
+    box: MailboxId,
+    messages: readonly AppendMessage[],
+    signal: AbortSignal,
+  ): Promise<{ readonly uidValidity: number; readonly uids: readonly number[] }> {
+    const way = this.#wayIn();
+    const items: AppendItem[] = [];
+    for (const { source, flags, internalDate } of messages) {
+      if (source.sizeOctets > this.#parts.settings.messageOctets) throw new MailError('too-big', 'Message is too large');
+      const message = await parseSource(source, 'parse', signal);
+      const date = internalDate ?? Math.floor(this.#parts.now() / 1000);
+      items.push(await this.prepareItem(box, message, { flags, date, way, signal }));
+    }
+    const { uidValidity, uids } = await this.#commitAppend(box, items, way);
+    return { uidValidity, uids };
+  }
+
+  /** `append.match`, `store.before`, codecs: everything before the commit of one message. `key` is its idempotency key, if it has one. */
+  async prepareItem(
+    box: MailboxId,
+    message: ParsedSource,
+    options: {
+      readonly flags: readonly string[];
+      readonly date: number;
+      readonly way: SdkOrigin;
+      readonly signal: AbortSignal;
+      readonly prefix?: Uint8Array;
+      readonly key?: string | undefined;
+    },
+  ): Promise<AppendItem> {
+    const { hooks, ingest, matches } = this.#parts;
+    const { flags, date, way, signal, prefix = NOTHING } = options;
+    const info = this.#target(box);
+    let { key } = options;
+    if (key === undefined && hooks.has('append.match')) {
+      const policy = await guarded(() => hooks.decide('append.match', { mailbox: mailboxRef(this.#id, info), flags }, this.#context));
+      if (policy !== undefined) key = await matches.keyFor(this.#id, box, message, policy.sameWithinMs, this.#digestSecret());
+    }
+    if (hooks.has('store.before')) {
+      const { head } = message.parsed;
+      const view = await messageView(message, prefix.length === 0 ? head : Buffer.concat([prefix, head]));
+      const request = { mailbox: mailboxRef(this.#id, info), sizeOctets: view.sizeOctets, origin: way, message: view };
+      await guarded(() => hooks.gate('store.before', request, { ...this.#context, signal }));
+    }
+    const { account, actor, session } = this.#context;
+    try {
+      const content = await ingest.prepare(message, prefix, { account, actor, session, signal });
+      return key === undefined ? { content, flags, date } : { content, flags, date, key };
+    } catch (error) {
+      throw asMailError(error);
+    }
+  }
+
+  /** Commits what {@link prepareItem} made. */
+  async appendItems(box: MailboxId, items: readonly AppendItem[], way: SdkOrigin): ReturnType<AccountMail['append']> {
+    return this.#commitAppend(box, items, way);
+  }
+
+  async #commitAppend(box: MailboxId, items: readonly AppendItem[], way: SdkOrigin): ReturnType<AccountMail['append']> {
+    try {
+      return await this.mail.append(box, items, this.#origin, await this.#limits(way));
+    } catch (error) {
+      throw asMailError(error);
+    }
+  }
+
+  /** A plain digest of a sealed account's mail would confirm guesses (design/journal.md row 21). */
+  #digestSecret(): Uint8Array | undefined {
+    return this.account.sealed ? this.#parts.digestKey : undefined;
+  }
+
+  /* ── Changes ── */
+
+  store(
+    box: MailboxId,
+    uids: UidRuns,
+    change: FlagChange,
+    options?: { readonly unchangedSince?: number },
+  ): Promise<{ readonly seq: number; readonly changed: UidRuns; readonly modified: UidRuns }> {
+    return this.mail.store(box, uids, change, this.#origin, options);
+  }
+
+  async copy(box: MailboxId, uids: UidRuns, to: MailboxId): Promise<Relocated> {
+    await this.#copyBefore('copy', box, uids, to);
+    return this.mail.copy(box, uids, to, this.#origin, await this.#limits('copy'));
+  }
+
+  async move(box: MailboxId, uids: UidRuns, to: MailboxId): Promise<Relocated> {
+    await this.#copyBefore('move', box, uids, to);
+    return this.mail.move(box, uids, to, this.#origin);
+  }
+
+  #copyBefore(as: 'copy' | 'move', box: MailboxId, uids: UidRuns, to: MailboxId): void | Promise<void> {
+    const { hooks } = this.#parts;
+    const target = this.#target(to);
+    if (!hooks.has('copy.before')) return;
+    const source = mailboxRef(this.#id, this.#known(box));
+    const request = { as, source, uids: uidRanges(uids), target: mailboxRef(this.#id, target) };
+    return guarded(() => hooks.gate('copy.before', request, this.#context));
+  }
+
+  async expunge(
+    box: MailboxId,
+    uids: UidRuns,
+    cause: GoneCause,
+    options?: { readonly onlyDeleted?: boolean },
+  ): Promise<{ readonly seq: number; readonly gone: UidRuns; readonly kept: UidRuns; readonly keptText: string | undefined }> {
+    if (!this.#parts.hooks.has('expunge.before')) {
+      const { seq, gone } = await this.mail.expunge(box, uids, cause, this.#origin, options);
+      return { seq, gone, kept: NO_UIDS, keptText: undefined };
+    }
+    const which = options?.onlyDeleted === true ? 'deleted' : 'all';
+    const { asked, kept, text } = await this.keptOf(this.#known(box), uids, cause, which);
+    // What was not asked about (it came, or got \Deleted, meanwhile) stays.
+    const { seq, gone } = await this.mail.expunge(box, subtractUids(asked, kept), cause, this.#origin, options);
+    return { seq, gone, kept, keptText: text };
+  }
+
+  /** `expunge.before`, in slices: which messages it was asked about, and which must stay. Removes nothing. */
+  async keptOf(
+    info: MailboxInfo,
+    uids: UidRuns,
+    cause: GoneCause,
+    which: 'all' | 'deleted',
+  ): Promise<{ readonly asked: UidRuns; readonly kept: UidRuns; readonly text: string | undefined }> {
+    const { hooks } = this.#parts;
+    if (cause === 'move') return { asked: uids, kept: NO_UIDS, text: undefined };
+    const mailbox = mailboxRef(this.#id, info);
+    const state = await this.mail.state(info.id);
+    const asked: number[] = [];
+    const kept = new Set<number>();
+    let text: string | undefined;
+    for (let after = 0; ; ) {
+      const messages = sliceOf(state, intersectUids(uids, runOf(after + 1, 0xffff_ffff)), which, (words, at, uid) =>
+        messageRef(this.#id, mailbox, uid, words, at),
+      );
+      const last = messages.at(-1);
+      if (last === undefined) break;
+      after = last.uid;
+      for (const { uid } of messages) asked.push(uid);
+      const request = {
+        messages,
+        cause,
+        keep(some: readonly MessageRef[], publicText: string) {
+          for (const { uid } of some) kept.add(uid);
+          text ??= publicText.replaceAll(/[\p{Cc}\u2028\u2029]/gu, ' ').slice(0, 200);
+        },
+      };
+      await guarded(() => hooks.gate('expunge.before', request, this.#context));
+    }
+    const askedRuns = runsOf(asked);
+    return { asked: askedRuns, kept: intersectUids(runsOf(kept), askedRuns), text };
+  }
+
+  /* ── Out ── */
+
+  async authorize(box: MailboxId, uids: UidRuns, wants: 'metadata' | 'content'): Promise<void> {
+    const { hooks, codecs } = this.#parts;
+    if (hooks.has('fetch.authorize')) {
+      const mailbox = mailboxRef(this.#id, this.#known(box));
+      await guarded(() => hooks.gate('fetch.authorize', { mailbox, uids: uidRanges(uids), wants }, this.#context));
+    }
+    if (wants === 'content' && this.account.sealed && !(await codecs.canOpen(this.account, this.#context.session))) {
+      throw new MailError('locked', 'This mail cannot be opened in this session');
+    }
+  }
+
+  async search(
+    box: MailboxId,
+    query: SearchQuery,
+    options: { readonly within: UidRuns; readonly signal: AbortSignal },
+  ): Promise<Uint32Array> {
+    const { hooks, search } = this.#parts;
+    const info = this.#known(box);
+    const context = { ...this.#context, signal: options.signal };
+    let asked = query;
+    if (hooks.has('search.rewrite')) {
+      const mailboxes = [mailboxRef(this.#id, info)];
+      asked = await guarded(() => hooks.transform('search.rewrite', query, { ...context, mailboxes }));
+    }
+    await this.authorize(box, options.within, looksInside(asked) ? 'content' : 'metadata');
+    const deps = { content: this.content, now: () => this.#parts.now() };
+    const find = async (within: UidRuns) => search(deps, asked, await this.mail.state(box), within, options.signal);
+    if (!hooks.has('search.plan')) return find(options.within);
+    const mailbox = mailboxRef(this.#id, info);
+    const plan = await guarded(() => hooks.decide('search.plan', { query: asked, mailbox }, context));
+    if (plan === undefined) return find(options.within);
+    const state = await this.mail.state(box);
+    // The plan speaks of what was there up to its MODSEQ; what changed since is searched here.
+    const since = intersectUids(state.changedSince(plan.upTo), options.within);
+    const planned = subtractUids(state.existing(intersectUids(runsOf(plan.uids), options.within)), since);
+    if (!plan.exact) return find(unionUids(planned, since));
+    const found = countUids(since) === 0 ? new Uint32Array(0) : await find(since);
+    return uidsOf(unionUids(planned, runsOf(found)));
+  }
+
+  limits(): Promise<Limits> {
+    return this.#limits('status');
+  }
+
+  async #limits(origin: SdkOrigin | 'status'): Promise<Limits> {
+    const { directory, hooks, settings } = this.#parts;
+    const record = directory.cached(this.#id) ?? (await directory.get(this.#id));
+    const octets = record?.quotaOctets ?? settings.defaultQuotaOctets;
+    const own: Limits = octets === undefined ? {} : { octets };
+    if (!hooks.has('quota.limits')) return own;
+    const answer = await guarded(() => hooks.decide('quota.limits', { origin }, this.#context));
+    return answer === undefined ? own : { ...own, ...answer };
+  }
+
+  #wayIn(): SdkOrigin {
+    return this.#origin.by === 'imap' ? 'append' : this.#origin.by === 'import' ? 'import' : 'api';
+  }
+
+  #named(name: string): MailboxInfo {
+    const info = this.mail.byName(name);
+    if (info === undefined) throw new MailError('no-such-mailbox', 'No such mailbox');
+    return info;
+  }
+
+  #known(box: MailboxId): MailboxInfo {
+    const info = this.mail.byId(box);
+    if (info === undefined) throw new MailError('no-such-mailbox', 'No such mailbox');
+    return info;
+  }
+
+  #target(box: MailboxId): MailboxInfo {
+    const info = this.mail.byId(box);
+    if (info === undefined || !info.selectable) throw new MailError('no-such-target', 'No such mailbox');
+    return info;
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** The first messages of `uids`, at most a slice. */
+function sliceOf(
+  state: MailboxState,
+  uids: UidRuns,
+  which: 'all' | 'deleted',
+  make: (words: Uint32Array, at: number, uid: number) => MessageRef,
+): readonly MessageRef[] {
+  const slice: MessageRef[] = [];
+  state.visit(uids, (words, at, uid) => {
+    if (which === 'deleted' && ((words[at + FLAGS] ?? 0) & DELETED) === 0) return;
+    slice.push(make(words, at, uid));
+    return slice.length < EXPUNGE_SLICE;
+  });
+  return slice;
+}
+
+function uidsOf(runs: UidRuns): Uint32Array {
+  const uids = new Uint32Array(countUids(runs));
+  let n = 0;
+  for (let at = 0; at + 1 < runs.length; at += 2) {
+    for (let uid = runs[at] ?? 1; uid <= (runs[at + 1] ?? 0); uid += 1) uids[n++] = uid;
+  }
+  return uids;
+}
+
+/** Whether a query reads header fields or text. Iterative: depth is the client's choice. */
+function looksInside(query: SearchQuery): boolean {
+  const stack: SearchQuery[] = [query];
+  for (let part = stack.pop(); part !== undefined; part = stack.pop()) {
+    switch (part.op) {
+      case 'and':
+      case 'or':
+        for (const inner of part.of) stack.push(inner);
+        break;
+      case 'not':
+      case 'fuzzy':
+        stack.push(part.of);
+        break;
+      case 'text':
+      case 'body':
+      case 'subject':
+      case 'from':
+      case 'to':
+      case 'cc':
+      case 'bcc':
+      case 'header':
+        return true;
+      case 'date':
+        if (part.field === 'sent') return true;
+        break;
+      default:
+        break;
+    }
+  }
+  return false;
+}
