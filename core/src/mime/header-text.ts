@@ -12,6 +12,12 @@ interface EncodedWord {
   readonly end: number;
 }
 
+/** Words that follow each other in one charset. */
+interface Run {
+  readonly charset: string;
+  readonly pieces: Buffer[];
+}
+
 /**
  * Unicode text of an unstructured or structured field value (latin1, may be folded): folds removed, encoded-words decoded (RFC 2047),
  * raw 8-bit octets taken as UTF-8 (RFC 6532) or else windows-1252. Tolerant: what is no encoded-word stays as it is. Linear.
@@ -22,7 +28,7 @@ export function decodeHeaderText(value: string): string {
   if (at < 0) return decodeRaw(text);
   let result = '';
   let plainFrom = 0;
-  let pending: EncodedWord | undefined;
+  let run: Run | undefined;
   while (at >= 0) {
     const word = encodedWordAt(text, at);
     if (word === undefined) {
@@ -30,20 +36,22 @@ export function decodeHeaderText(value: string): string {
       continue;
     }
     const between = text.slice(plainFrom, at);
-    const adjacent = pending !== undefined && isBlank(between); // RFC 2047 §6.2: white space between encoded-words is not shown
-    if (adjacent && pending?.charset === word.charset && !isStateful(word.charset)) {
-      // Some writers cut inside a character, so octets of one charset are decoded together.
-      pending = { ...word, octets: Buffer.concat([pending.octets, word.octets]) };
+    const adjacent = run !== undefined && isBlank(between); // RFC 2047 §6.2: white space between encoded-words is not shown
+    if (adjacent && run?.charset === word.charset && !isStateful(word.charset)) {
+      run.pieces.push(word.octets); // some writers cut inside a character, so octets of one charset are decoded together
     } else {
-      if (pending !== undefined) result += decodeCharset(pending.octets, pending.charset);
+      result += decodeRun(run);
       if (!adjacent) result += decodeRaw(between);
-      pending = word;
+      run = { charset: word.charset, pieces: [word.octets] };
     }
     plainFrom = word.end;
     at = text.indexOf('=?', plainFrom);
   }
-  if (pending !== undefined) result += decodeCharset(pending.octets, pending.charset);
-  return result + decodeRaw(text.slice(plainFrom));
+  return result + decodeRun(run) + decodeRaw(text.slice(plainFrom));
+}
+
+function decodeRun(run: Run | undefined): string {
+  return run === undefined ? '' : decodeCharset(Buffer.concat(run.pieces), run.charset);
 }
 
 /** Charsets with shift states begin anew in each word, and joined words would hold empty shifts, which decoders take for an error. */

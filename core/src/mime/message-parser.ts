@@ -352,7 +352,7 @@ export class MessageParser {
     const part = this.#part;
     const offset = this.#base + line;
     if (offset !== this.#regionStart) return this.#passDelimiter(line, boundary, offset - this.#lineEndOctets, this.#lf - 1);
-    // The first line of a preamble or epilogue: what ends there ended with a delimiter line, whose line end is not given away twice.
+    // The first line of a preamble or epilogue: the line end before it stays with the delimiter line that it ends, as Dovecot counts too.
     if (boundary.part === part || offset !== part.bodyStart) return this.#passDelimiter(line, boundary, offset, this.#lf);
     part.bodyStart = offset - this.#lineEndOctets;
     this.#lfAtBody.set(part, this.#lf - 1);
