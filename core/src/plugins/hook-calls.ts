@@ -141,23 +141,22 @@ export interface HookCalls {
   explain(name: HookName): readonly ExplainedTap[];
 }
 
+/** The core's steps by hook. Mapped rather than computed, so that the compiler knows literals in what a step returns. */
+type DecideSteps = {
+  [Name in DecideName]: (question: QuestionOf<Name>, context: ContextFor<Name>) => Awaitable<AnswerOf<Name> | undefined>;
+};
+type TransformSteps = { [Name in TransformName]: (value: QuestionOf<Name>, context: ContextFor<Name>) => Awaitable<AnswerOf<Name>> };
+type CollectSteps = {
+  [Name in CollectName]: (question: QuestionOf<Name>, context: ContextFor<Name>) => Awaitable<readonly AnswerOf<Name>[]>;
+};
+type GateSteps = { [Name in GateName]: (request: QuestionOf<Name>, context: ContextFor<Name>) => Awaitable<void> };
+type ObserveSteps = { [Name in ObserveName]: (event: QuestionOf<Name>, context: ContextFor<Name>) => Awaitable<void> };
 export interface CoreTaps {
-  decide<Name extends DecideName>(
-    name: Name,
-    stage: StageOf<Name>,
-    tap: (question: QuestionOf<Name>, context: ContextFor<Name>) => Awaitable<AnswerOf<Name> | undefined>,
-  ): void;
-  transform<Name extends TransformName>(
-    name: Name,
-    stage: StageOf<Name>,
-    tap: (value: QuestionOf<Name>, context: ContextFor<Name>) => Awaitable<AnswerOf<Name>>,
-  ): void;
-  collect<Name extends CollectName>(
-    name: Name,
-    tap: (question: QuestionOf<Name>, context: ContextFor<Name>) => Awaitable<readonly AnswerOf<Name>[]>,
-  ): void;
-  gate<Name extends GateName>(name: Name, tap: (request: QuestionOf<Name>, context: ContextFor<Name>) => Awaitable<void>): void;
-  observe<Name extends ObserveName>(name: Name, tap: (event: QuestionOf<Name>, context: ContextFor<Name>) => Awaitable<void>): void;
+  decide<Name extends DecideName>(name: Name, stage: StageOf<Name>, step: DecideSteps[Name]): void;
+  transform<Name extends TransformName>(name: Name, stage: StageOf<Name>, step: TransformSteps[Name]): void;
+  collect<Name extends CollectName>(name: Name, step: CollectSteps[Name]): void;
+  gate<Name extends GateName>(name: Name, step: GateSteps[Name]): void;
+  observe<Name extends ObserveName>(name: Name, step: ObserveSteps[Name]): void;
 }
 
 export interface ExplainedTap {
