@@ -51,7 +51,8 @@ export function suggestion(name: string, known: readonly string[]): string {
   let best: string | undefined;
   let bestDistance = limit + 1;
   for (const candidate of known) {
-    const distance = editDistance(name.slice(0, 100).toLowerCase(), candidate.slice(0, 100).toLowerCase());
+    const isBeginning = name.length >= 3 && candidate.toLowerCase().startsWith(name.toLowerCase());
+    const distance = isBeginning ? 1 : editDistance(name.slice(0, 100).toLowerCase(), candidate.slice(0, 100).toLowerCase());
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
   return best === undefined ? '' : ` (did you mean "${best}"?)`;

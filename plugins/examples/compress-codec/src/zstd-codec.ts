@@ -16,7 +16,7 @@ const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
 
 export function createZstdCodec(level: number): CompressCodec {
-  const options = { params: { [constants.ZSTD_c_compressionLevel]: level } };
+  const options = { params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1 } };
 
   async function* encode(plain: Segment, { notes }: CodecCall): Stream {
     const lengths: number[] = [];
