@@ -51,7 +51,7 @@ export interface MailboxState {
   countBelow(uid: number): number;
   has(uid: number): boolean;
   /** Calls `visit` for each existing message of the runs, ascending. `sequence` is that at the head. Return false to stop. */
-  visit(uids: UidRuns, visit: (words: Uint32Array, at: number, uid: number, sequence: number) => boolean | void): void;
+  visit(uids: UidRuns, visit: (words: Uint32Array, at: number, uid: number, sequence: number) => unknown): void;
   /** UIDs whose MODSEQ is above `modSeq`, as runs; skips chunks by maxModSeq. */
   changedSince(modSeq: Seq): UidRuns;
   /** Runs of all existing UIDs within `uids`, exact (no dead UID inside). */
@@ -63,7 +63,7 @@ export interface MailboxListener {
   /** The mailbox grew; counters are in `info`. */
   added(uids: UidRuns, entry: Entry): void;
   flagged(uids: UidRuns, entry: Entry): void;
-  /** `rows`: the packed rows as they were (8 words each, UID from `chunk * 512 + UID_OFFSET + 1` is in `uids`, same order): FETCH of a message that a session has not been told of is still served. */
+  /** `rows`: the packed rows as they were (8 words each, UID from `chunk * 512 + UID_OFFSET + 1` is in `uids`, same order): FETCH of a message that a session has not been told of is still served. Empty when they are not known: the mailbox rested and another instance expunged and saved. */
   gone(uids: UidRuns, rows: Uint32Array, entry: Entry): void;
   /** A keyword appeared in the mailbox's table. */
   keywords(): void;
@@ -118,14 +118,18 @@ export interface AccountMail {
   note(name: string): string | undefined;
   notes(prefix: string): Iterable<readonly [name: string, value: string]>;
 
-  /** Loads the packed state and listens. `close` releases it (LRU by octets afterwards). @throws MailError no-such-mailbox, not-selectable */
+  /**
+   * Loads the packed state and listens. `close` releases it (LRU by octets afterwards). What the listener heard before this settles is part of
+   * the state. @throws MailError no-such-mailbox, not-selectable
+   */
   open(box: MailboxId, listener: MailboxListener): Promise<OpenMailbox>;
   /** Loads the packed state for one use, without a listener. */
   state(box: MailboxId): Promise<MailboxState>;
 
   /**
    * Commands: merged with what waits (<= 256 commands, <= 1 MiB, never two that touch one message or the tree), computed at the durable
-   * head and again when another writer was first. Each settles after its entry is durable and reduced.
+   * head and again when another writer was first. Each settles after its entry is durable and reduced. Commands that change nothing make
+   * no entry and answer the head. A delivery whose keys are known answers its first UIDs, also when that mailbox has gone (uidValidity 0).
    * @throws MailError no-such-mailbox (source), no-such-target, over-quota, limit, unavailable (outcome unknown) ...
    */
   append(
@@ -195,7 +199,12 @@ export interface AccountMail {
   liveContents(): Promise<ReadonlySet<number>>;
 }
 export interface OpenMailbox {
+  /** In memory from `open` or `wake` until `rest` or `close`. @throws MailError unavailable when it was dropped while at rest */
   readonly state: MailboxState;
+  /** The session idles: the packed state may be dropped. The listener is told as before. */
+  rest(): void;
+  /** Before `state` is used again; at once when it was not dropped. @throws MailError no-such-mailbox, unavailable */
+  wake(): Promise<MailboxState>;
   close(): void;
 }
 

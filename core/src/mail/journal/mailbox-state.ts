@@ -60,7 +60,7 @@ export class PackedChunk implements Chunk {
 
   /** Row of the first UID offset that is not below `offset`; `count` when there is none. Not before row `hint`. */
   rowFrom(offset: number, hint = 0): number {
-    if (this.count === CHUNK_UIDS) return offset < CHUNK_UIDS ? offset : CHUNK_UIDS;
+    if (this.count === CHUNK_UIDS) return Math.min(offset, CHUNK_UIDS);
     let low = hint;
     let high = this.count;
     if (low < high && (this.words[low * WORDS + UID_OFFSET] as number) >= offset) return low;
@@ -154,7 +154,7 @@ export class PackedMailbox implements MailboxState {
 
   countBelow(uid: number): number {
     if (uid <= 1) return 0;
-    const n = chunkOf(uid > 0xffff_ffff ? 0xffff_ffff : uid);
+    const n = chunkOf(Math.min(uid, 0xffff_ffff));
     const index = this.#indexFrom(n);
     const chunk = this.chunks[index];
     if (chunk === undefined) return this.count;
@@ -173,7 +173,7 @@ export class PackedMailbox implements MailboxState {
     return row < chunk.count && chunk.words[row * WORDS + UID_OFFSET] === offset;
   }
 
-  visit(uids: UidRuns, visit: (words: Uint32Array, at: number, uid: number, sequence: number) => boolean | void): void {
+  visit(uids: UidRuns, visit: (words: Uint32Array, at: number, uid: number, sequence: number) => unknown): void {
     const starts = this.#chunkStarts();
     for (let run = 0; run < uids.length; run += 2) {
       const lo = uids[run] as number;
@@ -366,7 +366,8 @@ export class PackedMailbox implements MailboxState {
   /** Chunks whose last message went in an entry above `applied`. */
   emptyChunks(applied: Seq): StoredChunk[] {
     const empty: StoredChunk[] = [];
-    for (const [n, seq] of this.#emptied ?? []) if (seq > applied) empty.push({ box: this.info.id, n, seq, crc: 0, data: new Uint8Array(0) });
+    for (const [n, seq] of this.#emptied ?? [])
+      if (seq > applied) empty.push({ box: this.info.id, n, seq, crc: 0, data: new Uint8Array(0) });
     return empty;
   }
 
@@ -474,7 +475,8 @@ function removeRows(chunk: PackedChunk, pieces: readonly number[]): number {
   const removed = chunk.count - write;
   chunk.count = write;
   // A mailbox that was once large gives its memory back.
-  if (words.length >= 64 * WORDS && write * 4 * WORDS <= words.length) chunk.words = resized(words, Math.max(FIRST_ROWS, write * 2) * WORDS);
+  if (words.length >= 64 * WORDS && write * 4 * WORDS <= words.length)
+    chunk.words = resized(words, Math.max(FIRST_ROWS, write * 2) * WORDS);
   return removed;
 }
 

@@ -1,0 +1,239 @@
+/** Commands on the tree, notes and records. Each is alone in its entry, so the state at the head is all that it has to look at. */
+import type { MailboxId, RecordWrite } from '../../store/store.ts';
+import { MailError } from '../errors.ts';
+import type { MailboxRecord } from './account-state.ts';
+import { noteOctets } from './account-state.ts';
+import type { Command } from './command.ts';
+import type { Draft } from './draft.ts';
+import { FIRST_KEYWORD_BIT } from './flag-names.ts';
+import { canonicalName, checkedName, checkLength, leafOf, parentOf } from './mailbox-names.ts';
+import { placements, pushGone } from './message-commands.ts';
+import { runOf } from './uid-runs.ts';
+
+/** Mailboxes of an account, whatever the configuration says: the tree lies in memory and in each snapshot. */
+export const MAX_MAILBOXES = 20_000;
+export const MAX_NOTES = 50_000;
+export const MAX_NOTE_NAME_OCTETS = 2_048;
+export const MAX_NOTE_VALUE_OCTETS = 65_536;
+export const MAX_NOTES_OCTETS = 4 * 1024 * 1024;
+const MAX_SPECIAL_USES = 16;
+const SPECIAL_USE = /^\\[A-Za-z][A-Za-z0-9-]{0,31}$/;
+export const SUBSCRIPTION = 'sub/';
+
+export interface MailboxPlan {
+  readonly name: string;
+  readonly specialUse?: readonly string[];
+  readonly subscribed?: boolean;
+}
+
+/** Answers the ids in the order of plans. Missing superiors are created as ordinary mailboxes. */
+export function createCommand(
+  plans: readonly MailboxPlan[],
+  origin: string,
+  maxMailboxes: number | undefined,
+  records: readonly RecordWrite[],
+): Command<readonly MailboxId[]> {
+  return {
+    origin,
+    alone: true,
+    weight: 0,
+    touches: undefined,
+    compute(draft) {
+      const tree = new TreeDraft(draft, Math.min(maxMailboxes ?? MAX_MAILBOXES, MAX_MAILBOXES));
+      const ids = plans.map((plan) => tree.create(checkedName(plan.name), checkedUses(plan.specialUse ?? [])));
+      for (const plan of plans) if (plan.subscribed === true) pushNote(draft, SUBSCRIPTION + canonicalName(plan.name), '');
+      draft.records.push(...records);
+      return ids;
+    },
+  };
+}
+
+/** Needs the mailbox in memory (`touches`) for the contents of its messages. */
+export function deleteCommand(box: MailboxId, origin: string): Command<void> {
+  return {
+    origin,
+    alone: true,
+    weight: 0,
+    touches: { box, uids: runOf(1, 0xffff_ffff) },
+    compute(draft) {
+      const record = existing(draft, box);
+      if (record.name === 'INBOX') throw new MailError('forbidden', 'INBOX cannot be deleted');
+      if (!record.selectable && record.hasChildren) throw new MailError('has-children', 'The name has only inferiors left');
+      if (record.messages > 0) pushGone(draft, box, draft.source(box).packed.planGone(runOf(1, 0xffff_ffff), 0), 'mailbox-deleted');
+      if (!record.hasChildren) return draft.push({ op: 'unbox', box });
+      draft.push({ ...boxOp(record), selectable: false, specialUse: [] });
+    },
+  };
+}
+
+export function renameCommand(box: MailboxId, newName: string, origin: string): Command<void> {
+  return {
+    origin,
+    alone: true,
+    weight: 0,
+    touches: { box, uids: runOf(1, 0xffff_ffff) },
+    compute(draft) {
+      const record = existing(draft, box);
+      const name = checkedName(newName);
+      if (draft.state.byName(name) !== undefined) throw new MailError('mailbox-exists', 'Mailbox exists already');
+      const tree = new TreeDraft(draft, MAX_MAILBOXES);
+      if (record.name === 'INBOX') return renameInbox(draft, tree, record, name);
+      if (name.startsWith(`${record.name}/`)) throw new MailError('invalid-name', 'A mailbox cannot be moved under itself');
+      const below = draft.state.below(record);
+      const newNameOf = (one: MailboxRecord): string => name + one.name.slice(record.name.length);
+      for (const one of below) checkLength(newNameOf(one));
+      const parent = tree.superior(name);
+      for (const one of [record, ...below]) {
+        // Name, UIDVALIDITY and UID never mean two messages (RFC 9051 §6.3.6), so a name that had a higher one gets a new one.
+        const former = draft.state.formerNames?.get(newNameOf(one)) ?? 0;
+        if (one === record) {
+          const uidValidity = former > one.uidValidity ? tree.nextUidValidity() : one.uidValidity;
+          draft.push({ ...boxOp(one), parent, name: leafOf(name), uidValidity });
+        } else if (former > one.uidValidity) draft.push({ ...boxOp(one), uidValidity: tree.nextUidValidity() });
+      }
+      moveSubscriptions(draft, record.name, name);
+    },
+  };
+}
+
+/** RFC 9051 §6.3.6: its messages move to the new mailbox; INBOX stays, empty, with what lies below it. */
+function renameInbox(draft: Draft, tree: TreeDraft, inbox: MailboxRecord, name: string): void {
+  const { packed } = draft.source(inbox.id);
+  const to = tree.create(name, []);
+  const plan = packed.planGone(runOf(1, 0xffff_ffff), 0);
+  if (plan.contents.length === 0) return;
+  const { messages, added } = placements(packed, plan.uids, [], false, 1, draft.seconds);
+  for (const [n, keyword] of added.entries()) draft.push({ op: 'keyword', box: to, bit: FIRST_KEYWORD_BIT + n, name: keyword });
+  draft.push({ op: 'add', box: to, messages, from: inbox.id, fromUids: plan.uids, moved: true });
+  pushGone(draft, inbox.id, plan, 'move');
+}
+
+export function specialUseCommand(box: MailboxId, specialUse: readonly string[], origin: string): Command<void> {
+  return {
+    origin,
+    alone: true,
+    weight: 0,
+    touches: undefined,
+    compute(draft) {
+      const record = existing(draft, box);
+      const uses = checkedUses(specialUse);
+      if (uses.length === record.specialUse.length && uses.every((use) => record.specialUse.includes(use))) return;
+      draft.push({ ...boxOp(record), specialUse: uses });
+    },
+  };
+}
+
+/** Subscriptions, ACL, METADATA: no entry when nothing changes. */
+export function noteCommand(name: string, value: string | null, origin: string): Command<void> {
+  return { origin, alone: true, weight: 0, touches: undefined, compute: (draft) => pushNote(draft, name, value) };
+}
+
+export function subscriptionCommand(name: string, on: 'subscribe' | 'unsubscribe', origin: string): Command<void> {
+  return {
+    origin,
+    alone: true,
+    weight: 0,
+    touches: undefined,
+    compute(draft) {
+      // Any name may be dropped, also one that is not valid any more.
+      if (on === 'subscribe') pushNote(draft, SUBSCRIPTION + checkedName(name), '');
+      else pushNote(draft, SUBSCRIPTION + canonicalName(name), null);
+    },
+  };
+}
+
+export function recordsCommand(records: readonly RecordWrite[], origin: string): Command<void> {
+  return {
+    origin,
+    alone: true,
+    weight: 0,
+    touches: undefined,
+    compute(draft) {
+      draft.records.push(...records);
+    },
+  };
+}
+
+/** Creates mailboxes and their missing superiors within one draft. */
+class TreeDraft {
+  readonly #draft: Draft;
+  readonly #max: number;
+  readonly #created = new Map<string, MailboxId>();
+
+  constructor(draft: Draft, maxMailboxes: number) {
+    this.#draft = draft;
+    this.#max = maxMailboxes;
+  }
+
+  /** @throws MailError mailbox-exists, limit */
+  create(name: string, specialUse: readonly string[]): MailboxId {
+    const there = this.#draft.state.byName(name);
+    if (this.#created.has(name) || there?.selectable === true) throw new MailError('mailbox-exists', 'Mailbox exists already');
+    if (there !== undefined) {
+      this.#created.set(name, there.id);
+      this.#draft.push({ ...boxOp(there), selectable: true, uidValidity: this.nextUidValidity(), specialUse });
+      return there.id;
+    }
+    const parent = this.superior(name);
+    if (this.#draft.lastBox + 1 - this.#draft.state.lastBox + this.#draft.state.boxes.length > this.#max)
+      throw new MailError('limit', 'The account has too many mailboxes');
+    const box = ++this.#draft.lastBox as MailboxId;
+    this.#created.set(name, box);
+    const uidValidity = this.nextUidValidity();
+    this.#draft.push({ op: 'box', box, parent, name: leafOf(name), uidValidity, selectable: true, specialUse });
+    return box;
+  }
+
+  /** Id of the name above, created when it is missing; 0 at the top. */
+  superior(name: string): MailboxId | 0 {
+    const above = parentOf(name);
+    if (above === '') return 0;
+    return this.#draft.state.byName(above)?.id ?? this.#created.get(above) ?? this.create(above, []);
+  }
+
+  nextUidValidity(): number {
+    this.#draft.uidValidity = Math.max(this.#draft.uidValidity + 1, this.#draft.seconds);
+    return this.#draft.uidValidity;
+  }
+}
+
+function existing(draft: Draft, box: MailboxId): MailboxRecord {
+  const record = draft.state.byId(box);
+  if (record === undefined) throw new MailError('no-such-mailbox', 'No such mailbox');
+  return record;
+}
+
+function boxOp(record: MailboxRecord) {
+  const { id: box, parent, uidValidity, selectable, specialUse } = record;
+  return { op: 'box' as const, box, parent, name: leafOf(record.name), uidValidity, selectable, specialUse };
+}
+
+function checkedUses(uses: readonly string[]): readonly string[] {
+  if (uses.length > MAX_SPECIAL_USES || !uses.every((use) => SPECIAL_USE.test(use))) throw new MailError('invalid', 'Not a special use');
+  return [...new Set(uses)];
+}
+
+function moveSubscriptions(draft: Draft, from: string, to: string): void {
+  const exact = SUBSCRIPTION + from;
+  for (const [note, value] of draft.state.notes ?? []) {
+    if (note !== exact && !note.startsWith(`${exact}/`)) continue;
+    pushNote(draft, note, null);
+    pushNote(draft, SUBSCRIPTION + to + note.slice(exact.length), value);
+  }
+}
+
+/** @throws MailError invalid, limit */
+function pushNote(draft: Draft, name: string, value: string | null): void {
+  const { state } = draft;
+  const before = state.notes?.get(name);
+  if ((before ?? null) === value) return;
+  if (value !== null) {
+    if (name.length === 0 || Buffer.byteLength(name) > MAX_NOTE_NAME_OCTETS)
+      throw new MailError('invalid', 'Note name is empty or too long');
+    if (Buffer.byteLength(value) > MAX_NOTE_VALUE_OCTETS) throw new MailError('limit', 'Value is too long');
+    const grows = noteOctets(name, value) - (before === undefined ? 0 : noteOctets(name, before));
+    if (state.notesOctets + grows > MAX_NOTES_OCTETS || (state.notes?.size ?? 0) >= MAX_NOTES)
+      throw new MailError('limit', 'The account has too many notes');
+  }
+  draft.push({ op: 'note', name, value });
+}
