@@ -1,0 +1,128 @@
+/**
+ * Messages on their way in. A literal of APPEND is judged when it is announced, so that a refused one is never sent (RFC 7888 §5), and
+ * goes into the spool; small ones stay in memory.
+ */
+import { PassThrough, type Writable } from 'node:stream';
+import type { MessageSource } from '../mail/services.ts';
+import type { AnnouncedLiteral, Literal, LiteralDecision } from '../net/line-reader.ts';
+import type { ImapLog } from './environment.ts';
+import { ImapBad, ImapNo } from './errors.ts';
+import { appendSoFar } from './grammar/append.ts';
+import { Cursor } from './grammar/cursor.ts';
+import { mailboxName } from './grammar/mailbox-name.ts';
+import { commandName, commandTag } from './grammar/session-arguments.ts';
+import { ImapSyntaxError } from './grammar/syntax-error.ts';
+import { type ImapSession, UTF8_ACCEPT } from './session.ts';
+
+const KIB = 1024;
+/** A message up to this size is handed over in memory. */
+const MEMORY_OCTETS = 64 * KIB;
+/** All messages in memory of one command (MULTIAPPEND) together. */
+const MEMORY_TOTAL_OCTETS = 256 * KIB;
+/** How far the spool may fall behind the socket. */
+const STREAM_OCTETS = 128 * KIB;
+
+/** One APPEND's messages, from the first announcement to the end of the command. */
+export class AppendLiterals {
+  readonly #streams = new Map<Writable, Promise<MessageSource>>();
+  readonly #taken: MessageSource[] = [];
+  #inMemory = 0;
+  /** All messages so far: they are judged together, as they are stored together. */
+  #octets = 0;
+
+  decide(announced: AnnouncedLiteral, session: ImapSession): LiteralDecision | Promise<LiteralDecision> {
+    const { literal } = announced;
+    const { login } = session;
+    const target = appendTarget(announced, session);
+    if (target === undefined || login === undefined) return 'memory';
+    if ('refuse' in target) return target;
+    const { access } = login;
+    const box = access.mail.byName(target.mailbox);
+    if (box === undefined) return { refuse: new ImapNo('TRYCREATE', 'No such mailbox') };
+    if (!box.selectable) return { refuse: new ImapNo('NONEXISTENT', 'This name holds no messages') };
+    this.#octets += literal.sizeOctets;
+    return access.mayAppend(box.id, this.#octets).then(() => this.#accept(literal, session));
+  }
+
+  #accept(literal: Literal, session: ImapSession): LiteralDecision {
+    const { limits, services } = session.env;
+    const { sizeOctets } = literal;
+    if (sizeOctets > limits.messageOctets) return { refuse: new ImapNo('TOOBIG', 'Message too large') };
+    if (sizeOctets <= Math.min(MEMORY_OCTETS, limits.imapLiteralOctets) && this.#inMemory + sizeOctets <= MEMORY_TOTAL_OCTETS) {
+      this.#inMemory += sizeOctets;
+      return 'memory';
+    }
+    const stream = new PassThrough({ highWaterMark: STREAM_OCTETS });
+    // The reader destroys it when the connection ends; whoever waits for the source hears of it from the spool.
+    stream.on('error', ignoreStreamError);
+    const source = services.spool.receive(stream, { limitOctets: limits.messageOctets, signal: session.signal });
+    source.catch(ignoreStreamError); // `take` or `dispose` sees the rejection
+    this.#streams.set(stream, source);
+    return { stream };
+  }
+
+  /** The message of a literal of the finished command; disposed of by `dispose`. @throws what the spool throws */
+  async take(literal: Literal, session: ImapSession): Promise<MessageSource> {
+    if (literal.octets !== undefined) {
+      const { octets } = literal;
+      // Seldom the whole of its network buffer: a copy lets go of the rest.
+      const source = session.env.services.spool.fromBytes(octets.buffer.byteLength > 2 * octets.length ? Buffer.from(octets) : octets);
+      this.#taken.push(source);
+      return source;
+    }
+    const source = literal.stream === undefined ? undefined : this.#streams.get(literal.stream);
+    if (source === undefined) throw new Error('a literal was neither kept nor streamed');
+    return source;
+  }
+
+  /** Idempotent; also for messages of a command that was refused or never ended. */
+  dispose(log: ImapLog): void {
+    for (const [stream, source] of this.#streams) {
+      if (!stream.writableEnded) stream.destroy();
+      source.then((received) => this.#drop(received, log), ignoreStreamError);
+    }
+    for (const source of this.#taken) this.#drop(source, log);
+    this.#streams.clear();
+    this.#taken.length = 0;
+  }
+
+  #drop(source: MessageSource, log: ImapLog): void {
+    source.dispose().catch((error: unknown) => log.warn({ err: error }, 'spooled message could not be removed'));
+  }
+}
+
+/** Reported where the source is awaited. */
+function ignoreStreamError(): void {}
+
+/** Undefined: not the message of an APPEND, so an ordinary literal. */
+function appendTarget(
+  announced: AnnouncedLiteral,
+  session: ImapSession,
+): { readonly mailbox: string } | { readonly refuse: Error } | undefined {
+  const cursor = new Cursor(announced, session.names);
+  let arguments_: number;
+  let mailbox: string;
+  try {
+    commandTag(cursor);
+    const { name, uid } = commandName(cursor);
+    if (name !== 'APPEND' || uid) return undefined;
+    cursor.space();
+    arguments_ = cursor.offset;
+    if (arguments_ === announced.literal.at) return undefined; // the mailbox name
+    mailbox = mailboxName(cursor);
+  } catch (error) {
+    if (error instanceof ImapSyntaxError) return undefined; // BAD when the command is whole
+    throw error;
+  }
+  try {
+    cursor.offset = arguments_;
+    const { messages } = appendSoFar(cursor);
+    const last = messages.at(-1);
+    if (last === undefined || !('sizeOctets' in last.content)) return { refuse: new ImapBad('CATENATE is not supported') };
+    if (last.utf8 && (session.enabled & UTF8_ACCEPT) === 0 && !session.isRev2) return { refuse: new ImapBad('UTF8=ACCEPT is not enabled') };
+  } catch (error) {
+    if (error instanceof ImapSyntaxError) return { refuse: error };
+    throw error;
+  }
+  return { mailbox };
+}

@@ -1,0 +1,53 @@
+/** CAPABILITY as a session sees it: from the command table and the features below, through `imap.capabilities`. */
+import type { Feature } from './registry.ts';
+import type { ImapSession } from './session.ts';
+
+function afterLogin(session: ImapSession): boolean {
+  return session.login !== undefined;
+}
+function beforeLogin(session: ImapSession): boolean {
+  return session.login === undefined;
+}
+function mayAuthenticate(session: ImapSession): boolean {
+  return beforeLogin(session) && session.wire.mayLogin;
+}
+
+/** What is no single command's. A capability that a command brings stands in its declaration. */
+export const features: readonly Feature[] = [
+  { capability: 'IMAP4rev1' },
+  { capability: 'IMAP4rev2' },
+  { capability: 'SASL-IR', isOffered: beforeLogin }, // RFC 4959
+  { capability: 'AUTH=PLAIN', isOffered: mayAuthenticate },
+  { capability: 'AUTH=LOGIN', isOffered: mayAuthenticate },
+  { capability: 'STARTTLS', isOffered: (session) => beforeLogin(session) && session.wire.canStartTls },
+  { capability: 'LOGINDISABLED', isOffered: (session) => beforeLogin(session) && !session.wire.mayLogin },
+  { capability: 'LITERAL-' }, // RFC 7888
+  { capability: 'CHILDREN', isOffered: afterLogin }, // RFC 3348
+  { capability: 'UTF8=ACCEPT', isOffered: afterLogin }, // RFC 9755
+  { capability: 'OBJECTID', isOffered: afterLogin }, // RFC 8474
+];
+
+/** Names outside the syntax of a capability would break the line. */
+const CAPABILITY = /^[!#$&'+,\-./0-9:;<=>?@A-Z^_`a-z|~]{1,64}$/;
+
+/** The list with spaces between. Never rejects because of a plugin: the hook's fault policy is `skip`. */
+export function capabilityText(session: ImapSession): string | Promise<string> {
+  const { hooks, registry, actor, limits } = session.env;
+  const names = registry.capabilities(session);
+  if (afterLogin(session)) names.push(`APPENDLIMIT=${limits.messageOctets}`); // RFC 7889
+  for (const { capability, isOffered } of hooks.declared('imap.command')) {
+    const context = { actor: session.login?.actor ?? actor, session: session.sdkSession, account: session.account };
+    if (capability !== undefined && isOffered(context)) names.push(capability);
+  }
+  if (!hooks.has('imap.capabilities')) return names.join(' ');
+  const changed = hooks.transform('imap.capabilities', names, {
+    actor: session.login?.actor ?? actor,
+    session: session.sdkSession,
+    account: session.account,
+  });
+  return changed instanceof Promise ? changed.then(joined) : joined(changed);
+}
+
+function joined(names: readonly string[]): string {
+  return [...new Set(names)].filter((name) => CAPABILITY.test(name)).join(' ');
+}

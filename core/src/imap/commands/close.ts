@@ -1,0 +1,35 @@
+import { defineCommand } from '../command.ts';
+import { args } from '../grammar/args.ts';
+
+/** CLOSE: RFC 9051 §6.4.1. Removes what is \Deleted, without a word of EXPUNGE. */
+export const close = defineCommand({
+  name: 'CLOSE',
+  states: ['selected'],
+  mayExpunge: false,
+  args: args({}),
+
+  async handle({ session, selected: view }) {
+    // Whatever comes of it, nobody is told of it.
+    session.selected = undefined;
+    try {
+      if (!view.isReadOnly && view.info.deleted > 0) {
+        await view.access.expunge(view.box, view.everything, 'expunge', { onlyDeleted: true });
+      }
+    } finally {
+      view.close();
+    }
+  },
+});
+
+/** UNSELECT: RFC 3691, RFC 9051 §6.4.2. */
+export const unselect = defineCommand({
+  name: 'UNSELECT',
+  states: ['selected'],
+  capability: 'UNSELECT',
+  mayExpunge: false,
+  args: args({}),
+
+  handle({ session }) {
+    session.deselect();
+  },
+});

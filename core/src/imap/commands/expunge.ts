@@ -1,0 +1,31 @@
+import type { UidRuns } from '../../mail/journal/entry.ts';
+import { type CommandContext, defineCommand } from '../command.ts';
+import { ImapNo } from '../errors.ts';
+import { args } from '../grammar/args.ts';
+import { messageSet } from '../grammar/sequence-set.ts';
+
+async function remove({ selected: view }: CommandContext, uids: UidRuns): Promise<undefined> {
+  view.requireWritable();
+  if (uids.length === 0) return;
+  const { kept, keptText } = await view.access.expunge(view.box, uids, 'expunge', { onlyDeleted: true });
+  // The EXPUNGEs of those that went are told all the same.
+  if (kept.length > 0) throw new ImapNo('NOPERM', keptText ?? 'Some messages may not be removed');
+}
+
+/** EXPUNGE: RFC 9051 §6.4.3. */
+export const expunge = defineCommand({
+  name: 'EXPUNGE',
+  states: ['selected'],
+  mayExpunge: true,
+  args: args({}),
+  handle: (context) => remove(context, context.selected.everything),
+});
+
+/** UID EXPUNGE: RFC 4315 §2.1, RFC 9051 §6.4.9. */
+export const uidExpunge = defineCommand({
+  name: 'UID EXPUNGE',
+  states: ['selected'],
+  mayExpunge: true,
+  args: args({ messages: messageSet }),
+  handle: (context, { messages }) => remove(context, context.selected.resolve(messages, 'uid')),
+});

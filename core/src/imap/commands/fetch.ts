@@ -1,0 +1,54 @@
+import { SEEN, type UidRuns } from '../../mail/journal/entry.ts';
+import { FLAGS, modSeqAtRow } from '../../mail/journal/layout.ts';
+import { intersectUids, NO_UIDS, UidRunsBuilder } from '../../mail/journal/uid-runs.ts';
+import { type CommandContext, defineCommand } from '../command.ts';
+import { ImapBad } from '../errors.ts';
+import { planFetch } from '../fetch/fetch-plan.ts';
+import { FetchRun } from '../fetch/fetch-run.ts';
+import { args } from '../grammar/args.ts';
+import { fetchRequest } from '../grammar/fetch.ts';
+import { messageSet } from '../grammar/sequence-set.ts';
+import type { SelectedMailbox } from '../selected-mailbox.ts';
+
+/** FETCH and UID FETCH: RFC 3501 §6.4.5, RFC 9051 §6.4.5, RFC 7162 §3.1.4, RFC 3516, RFC 8474, RFC 8514, RFC 8970. */
+export const fetch = defineCommand({
+  name: 'FETCH',
+  uidForm: true,
+  states: ['selected'],
+  capability: ['BINARY', 'CONDSTORE', 'PREVIEW', 'SAVEDATE'],
+  mayExpunge: false,
+  args: args({ messages: messageSet, request: fetchRequest }),
+
+  async handle(context, { messages, request }) {
+    const { selected: view, session } = context;
+    if (request.vanished) throw new ImapBad('QRESYNC is not enabled');
+    if (request.partial !== undefined) throw new ImapBad('PARTIAL is not supported');
+    const plan = planFetch(request, context.by);
+    if (plan.showsModSeq) session.enableCondstore();
+
+    let uids = view.resolve(messages, context.by);
+    if (request.changedSince !== undefined && !view.hasPendingExpunges) {
+      uids = intersectUids(uids, view.state.changedSince(request.changedSince)); // reads the changes, not the mailbox
+    }
+    if (uids.length === 0) return;
+    await view.access.authorize(view.box, view.living(uids), plan.needsContent || plan.columns.length > 0 ? 'content' : 'metadata');
+
+    const shownUpTo = view.info.highestModSeq;
+    const seenNow = plan.setsSeen && !view.isReadOnly ? await markSeen(context, view, uids, request.changedSince) : NO_UIDS;
+    await new FetchRun(context, view, plan, { changedSince: request.changedSince, seenNow }).run(uids);
+    if (plan.showsFlags && (plan.showsModSeq || !session.isCondstore)) view.markShown(uids, shownUpTo);
+  },
+});
+
+/** \Seen on all that lack it, in one store. @returns those that have got it now */
+async function markSeen(context: CommandContext, view: SelectedMailbox, uids: UidRuns, changedSince: number | undefined): Promise<UidRuns> {
+  const unseen = new UidRunsBuilder();
+  view.visit(uids, (words, at, uid) => {
+    if (((words[at + FLAGS] as number) & SEEN) === 0 && modSeqAtRow(words, at) > (changedSince ?? -1)) unseen.push(uid);
+  });
+  const living = view.living(unseen.done());
+  if (living.length === 0) return NO_UIDS;
+  const { changed, seq } = await view.access.store(view.box, living, { mode: 'add', flags: ['\\Seen'] });
+  context.selected.markShown(changed, seq);
+  return changed;
+}

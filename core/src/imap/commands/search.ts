@@ -1,0 +1,108 @@
+import { modSeqAtRow } from '../../mail/journal/layout.ts';
+import { NO_UIDS, runsOf as uidRunsOf } from '../../mail/journal/uid-runs.ts';
+import { type CommandContext, defineCommand } from '../command.ts';
+import { ImapBad } from '../errors.ts';
+import { args } from '../grammar/args.ts';
+import { searchProgram } from '../grammar/search.ts';
+import type { SearchProgram, SearchReturn } from '../grammar/syntax-tree.ts';
+import { numberSet, runsOf } from '../grammar/write.ts';
+import { asksModSeq, searchQuery } from '../search-query.ts';
+import type { SelectedMailbox } from '../selected-mailbox.ts';
+
+/** SEARCH and UID SEARCH: RFC 3501 §6.4.4, RFC 9051 §6.4.4, RFC 4731 (ESEARCH), RFC 5182 (SEARCHRES), RFC 5032, RFC 7162 §3.1.5. */
+export const search = defineCommand({
+  name: 'SEARCH',
+  uidForm: true,
+  states: ['selected'],
+  capability: ['ESEARCH', 'SEARCHRES', 'WITHIN'],
+  mayExpunge: false,
+  args: args({ program: searchProgram }),
+
+  async handle(context, { program }) {
+    const { selected: view, session, access, signal } = context;
+    const { returns, key } = program;
+    if (program.charset !== undefined && session.names.utf8 && !session.isRev2)
+      throw new ImapBad('CHARSET is not allowed after UTF8=ACCEPT');
+    if (returns !== undefined && (returns.update || returns.context || returns.partial !== undefined)) {
+      throw new ImapBad('RETURN option is not supported');
+    }
+    const withModSeq = asksModSeq(key);
+    if (withModSeq) session.enableCondstore();
+    const query = searchQuery(key, view, session.env.now());
+    if (returns?.save === true) view.saved = NO_UIDS; // also when the search fails (RFC 5182 §2.1)
+    const uids = view.exists === 0 ? new Uint32Array(0) : await access.search(view.box, query, { within: view.everything, signal });
+    const found = foundMessages(view, uids, context.isUid);
+    if (returns?.save === true) view.saved = uidRunsOf(savedUids(returns, uids));
+    const answer =
+      returns === undefined && !session.isRev2 ? searchLine(found, withModSeq) : esearchLine(context, program, found, withModSeq);
+    await respondLong(context, answer);
+  },
+});
+
+interface Found {
+  /** Sequence numbers or UIDs, rising. */
+  readonly numbers: Uint32Array;
+  readonly modSeqs: Float64Array;
+}
+
+/** The session knows all of them: the search was within its view, and who went meanwhile still has a row. */
+function foundMessages(view: SelectedMailbox, uids: Uint32Array, isUid: boolean): Found {
+  const numbers = new Uint32Array(uids.length);
+  const modSeqs = new Float64Array(uids.length);
+  let count = 0;
+  view.visit(uidRunsOf(uids), (words, at, uid, sequence) => {
+    numbers[count] = isUid ? uid : sequence;
+    modSeqs[count] = modSeqAtRow(words, at);
+    count += 1;
+  });
+  return { numbers: numbers.subarray(0, count), modSeqs: modSeqs.subarray(0, count) };
+}
+
+function highest(modSeqs: Float64Array): number {
+  let most = 0;
+  for (const modSeq of modSeqs) if (modSeq > most) most = modSeq;
+  return most;
+}
+
+function searchLine({ numbers, modSeqs }: Found, withModSeq: boolean): string {
+  if (numbers.length === 0) return '* SEARCH\r\n';
+  return `* SEARCH ${numbers.join(' ')}${withModSeq ? ` (MODSEQ ${highest(modSeqs)})` : ''}\r\n`;
+}
+
+/** RFC 5182 §2.1: with MIN or MAX and nothing else, only those are kept. */
+function savedUids({ min, max, all, count }: SearchReturn, uids: Uint32Array): Uint32Array {
+  if ((!min && !max) || all || count || uids.length === 0) return uids;
+  return Uint32Array.from([...(min ? uids.subarray(0, 1) : []), ...(max ? uids.subarray(-1) : [])]);
+}
+
+function esearchLine({ tag, isUid }: CommandContext, { returns }: SearchProgram, { numbers, modSeqs }: Found, withModSeq: boolean): string {
+  const { min, max, all, count } = returns ?? { min: false, max: false, all: true, count: false };
+  let line = `* ESEARCH (TAG "${tag}")${isUid ? ' UID' : ''}`;
+  if (numbers.length > 0) {
+    if (min) line += ` MIN ${numbers[0] ?? 0}`;
+    if (max) line += ` MAX ${numbers.at(-1) ?? 0}`;
+    if (all) line += ` ALL ${numberSet(runsOf(numbers))}`;
+  }
+  if (count) line += ` COUNT ${numbers.length}`;
+  if (withModSeq && numbers.length > 0) line += ` MODSEQ ${highest(shownModSeqs(modSeqs, { min, max, whole: all || count }))}`;
+  return `${line}\r\n`;
+}
+
+/** RFC 7162 §3.1.10: of the messages that the answer names. */
+function shownModSeqs(modSeqs: Float64Array, { min, max, whole }: { min: boolean; max: boolean; whole: boolean }): Float64Array {
+  if (whole || (!min && !max)) return modSeqs;
+  return Float64Array.from([...(min ? modSeqs.subarray(0, 1) : []), ...(max ? modSeqs.subarray(-1) : [])]);
+}
+
+/** Text of 64 KiB at a time: an answer of a million numbers is several megabytes. */
+async function respondLong({ respond }: CommandContext, text: string): Promise<void> {
+  const STEP = 65_536;
+  if (text.length <= STEP) {
+    respond.lines(text);
+    return;
+  }
+  for (let start = 0; start < text.length; start += STEP) {
+    respond.lines(text.slice(start, start + STEP));
+    if (respond.isFull) await respond.drained();
+  }
+}

@@ -1,0 +1,63 @@
+import { mailboxIdText } from '../../mail/sdk-values.ts';
+import { type Command, type CommandContext, type Completion, defineCommand } from '../command.ts';
+import { ImapBad } from '../errors.ts';
+import { args, optionalList } from '../grammar/args.ts';
+import { selectParameters } from '../grammar/mailbox-arguments.ts';
+import { mailboxName } from '../grammar/mailbox-name.ts';
+import type { SelectParameters } from '../grammar/syntax-tree.ts';
+import { mailbox } from '../grammar/write.ts';
+import { findMailbox } from '../mailboxes.ts';
+
+interface SelectArguments {
+  readonly name: string;
+  readonly parameters: SelectParameters | undefined;
+}
+
+const selectArguments = args({ name: mailboxName, parameters: optionalList(selectParameters) });
+
+async function open(
+  { session, access, respond }: CommandContext,
+  { name, parameters }: SelectArguments,
+  mode: 'read-write' | 'read-only',
+): Promise<Completion> {
+  if (parameters?.qresync !== undefined) throw new ImapBad('QRESYNC is not enabled');
+  if (session.selected !== undefined) {
+    session.deselect(); // whatever comes of the new one (RFC 9051 §6.3.2)
+    respond.ok('CLOSED', 'The previous mailbox is closed');
+  }
+  const box = findMailbox(access, name);
+  if (parameters?.condstore === true) session.enableCondstore();
+  const view = await session.select(box.id, mode);
+  const { info } = view;
+  view.tellFlags(respond);
+  respond.untagged(`${view.exists} EXISTS`);
+  if (!session.isRev2) {
+    respond.untagged(`${view.recent} RECENT`);
+    const unseen = view.firstUnseen();
+    if (unseen !== undefined) respond.ok(`UNSEEN ${unseen}`, 'First unseen message');
+  }
+  respond.ok(`UIDVALIDITY ${info.uidValidity}`, 'UIDs are valid');
+  respond.ok(`UIDNEXT ${info.uidNext}`, 'Next UID');
+  respond.ok(`HIGHESTMODSEQ ${info.highestModSeq}`, 'Highest mod-sequence');
+  respond.ok(`MAILBOXID (${mailboxIdText(info.id)})`, 'Mailbox id');
+  if (session.isRev2) respond.untagged(`LIST () "/" ${mailbox(info.name, session.names)}`);
+  return mode === 'read-write' ? { code: 'READ-WRITE', text: 'Mailbox selected' } : { code: 'READ-ONLY', text: 'Mailbox examined' };
+}
+
+/** SELECT: RFC 3501 §6.3.1, RFC 9051 §6.3.2, RFC 7162 §3.1.2, RFC 8474 §4.2. */
+export const select: Command<SelectArguments> = defineCommand({
+  name: 'SELECT',
+  states: ['authenticated'],
+  mayExpunge: true,
+  args: selectArguments,
+  handle: (context, parameters) => open(context, parameters, 'read-write'),
+});
+
+/** EXAMINE: RFC 9051 §6.3.3. */
+export const examine: Command<SelectArguments> = defineCommand({
+  name: 'EXAMINE',
+  states: ['authenticated'],
+  mayExpunge: true,
+  args: selectArguments,
+  handle: (context, parameters) => open(context, parameters, 'read-only'),
+});

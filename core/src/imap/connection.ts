@@ -1,0 +1,545 @@
+/**
+ * One IMAP connection: octets in, commands one after the other, replies out. Idle it holds no buffer, no timer of its own and nothing
+ * of a finished command.
+ */
+import type { Socket } from 'node:net';
+import { MailError } from '../mail/errors.ts';
+import { asMailError } from '../mail/hook-errors.ts';
+import type { Connection, Session } from '../net/connection.ts';
+import {
+  type AnnouncedLiteral,
+  type ClientCommand,
+  LineReader,
+  type LineReaderOwner,
+  type LiteralDecision,
+  type ReaderLimits,
+  type Refusal,
+} from '../net/line-reader.ts';
+import { OutputClosed, SocketOutput } from '../net/output.ts';
+import type { TimerOwner, WheelTimer } from '../net/timer-wheel.ts';
+import { AppendLiterals } from './append-literals.ts';
+import { capabilityText } from './capabilities.ts';
+import { type Command, CommandContext, type Completion } from './command.ts';
+import type { ImapEnvironment } from './environment.ts';
+import { ConnectionGone, ImapBad, ImapBye, ImapNo, isFault, noFor } from './errors.ts';
+import { BrokenReply } from './fetch/section-writer.ts';
+import { Cursor } from './grammar/cursor.ts';
+import { commandName, commandTag } from './grammar/session-arguments.ts';
+import { BadCharset, ImapSyntaxError } from './grammar/syntax-error.ts';
+import { findPluginCommand } from './plugin-command.ts';
+import { isAllowed } from './registry.ts';
+import { Responder } from './responder.ts';
+import { type EndReason, ImapSession, type SessionWire } from './session.ts';
+
+/** Sockets know their connection, so that one set of listener functions serves all. */
+const served = new WeakMap<Socket, ImapConnection>();
+
+function onData(this: Socket, chunk: Buffer): void {
+  served.get(this)?.received(chunk);
+}
+function onEnd(this: Socket): void {
+  served.get(this)?.inputEnded();
+}
+function onClose(this: Socket): void {
+  served.get(this)?.closed();
+}
+
+interface Waiter {
+  resolve(line: Buffer): void;
+  reject(error: Error): void;
+}
+
+/** What runs now, as far as its end needs it. */
+interface Running {
+  readonly tag: string;
+  readonly name: string;
+  readonly mayExpunge: boolean;
+}
+
+/** How many connections the login limits of the reader are made for: two sets for a server. */
+export interface ConnectionLimits {
+  readonly beforeLogin: ReaderLimits;
+  readonly afterLogin: ReaderLimits;
+}
+
+export class ImapConnection implements Session, LineReaderOwner, TimerOwner, SessionWire {
+  readonly respond: Responder;
+  readonly session: ImapSession;
+  readonly #env: ImapEnvironment;
+  readonly #limits: ConnectionLimits;
+  readonly #connection: Connection;
+  readonly #output: SocketOutput;
+  readonly #reader: LineReader;
+  #socket: Socket;
+  #abort: AbortController | undefined;
+  #appends: AppendLiterals | undefined;
+  #timer: WheelTimer | undefined;
+  #waiter: Waiter | undefined;
+  #bye: { readonly code: string | undefined; readonly text: string } | undefined;
+  #endReason: EndReason = 'closed';
+  #badCommands = 0;
+  #failedLogins = 0;
+  #isRunning = false;
+  #isIdling = false;
+  #isTelling = false;
+  #tellAgain = false;
+  #inputEnded = false;
+  #isClosed = false;
+
+  constructor(env: ImapEnvironment, connection: Connection, limits: ConnectionLimits) {
+    this.#env = env;
+    this.#limits = limits;
+    this.#connection = connection;
+    this.#socket = connection.socket;
+    this.#output = new SocketOutput(connection.socket, env.pool);
+    this.respond = new Responder(this.#output);
+    this.#reader = new LineReader(this, limits.beforeLogin);
+    const { protocol, remoteAddress, listener, id } = connection;
+    const info = { id: `${protocol}-${id}`, protocol: 'imap', listener: `${listener.address}:${listener.port}`, remoteAddress } as const;
+    this.session = new ImapSession(env, info, this);
+    this.#listen();
+  }
+
+  /** Sends the greeting; commands that came before it wait in the socket. */
+  greet(): void {
+    // A plugin may need a moment for the capabilities; nothing is read until then.
+    this.#isRunning = true;
+    const text = capabilityText(this.session);
+    if (typeof text === 'string') this.#greeted(text);
+    else {
+      text.then(
+        (late) => this.#greeted(late),
+        (error: unknown) => this.#crashed(error, 'greeting'),
+      );
+    }
+  }
+
+  #greeted(capabilities: string): void {
+    this.#isRunning = false;
+    this.respond.ok(`CAPABILITY ${capabilities}`, `${this.#env.software.name} ready`);
+    this.#socket.resume();
+  }
+
+  #listen(): void {
+    const socket = this.#socket;
+    served.set(socket, this);
+    socket.on('data', onData);
+    socket.on('end', onEnd);
+    socket.on('close', onClose);
+    if (this.#isRunning) socket.pause();
+  }
+
+  /* ── The socket ────────────────────────────────────────────────────────────────────────────────────────────── */
+
+  received(chunk: Buffer): void {
+    if (!this.#reader.push(chunk)) this.#socket.pause();
+  }
+
+  readable(): void {
+    if (!this.#isClosed) this.#socket.resume();
+  }
+
+  inputEnded(): void {
+    this.#inputEnded = true;
+    this.#waiter?.reject(new ConnectionGone('the client has closed its side'));
+    this.#waiter = undefined;
+    if (!this.#isRunning) this.#output.end();
+  }
+
+  closed(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const gone = new ConnectionGone('the connection was closed');
+    this.#reader.close(gone);
+    this.#abort?.abort(gone);
+    this.#waiter?.reject(gone);
+    this.#waiter = undefined;
+    this.#isIdling = false;
+    if (this.#timer !== undefined) this.#env.wheel.stop(this.#timer);
+    this.#timer = undefined;
+    this.#appends?.dispose(this.#env.log);
+    this.session.end(this.#endReason);
+  }
+
+  /* ── SessionWire ───────────────────────────────────────────────────────────────────────────────────────────── */
+
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#isClosed) this.#abort.abort(new ConnectionGone('the connection was closed'));
+    }
+    return this.#abort.signal;
+  }
+
+  get isSecure(): boolean {
+    return this.#connection.isSecure;
+  }
+
+  get mayLogin(): boolean {
+    if (this.#connection.isSecure || this.#env.cleartextLogin === 'always') return true;
+    return this.#env.cleartextLogin === 'loopback' && this.#connection.isLoopback;
+  }
+
+  get canStartTls(): boolean {
+    return this.#connection.canUpgrade;
+  }
+
+  get remoteAddress(): string {
+    return this.#connection.remoteAddress;
+  }
+
+  ask(text: string): Promise<Buffer> {
+    if (this.#isClosed || this.#inputEnded) return Promise.reject(new ConnectionGone('the connection was closed'));
+    this.respond.proceed(text);
+    return new Promise<Buffer>((resolve, reject) => {
+      this.#waiter = { resolve, reject };
+      this.#reader.readLine();
+    });
+  }
+
+  loggedIn(): void {
+    this.#connection.loggedIn();
+    this.#reader.limits = this.#limits.afterLogin;
+    this.#badCommands = 0;
+    this.#timer = this.#env.wheel.start(this, this.#env.limits.idleTimeMs);
+  }
+
+  loginFailed(): void {
+    this.#failedLogins += 1;
+    if (this.#failedLogins >= this.#env.limits.loginFailuresPerSession) this.#bye ??= { code: undefined, text: 'Too many failed logins' };
+  }
+
+  wake(): void {
+    if (this.#isIdling) this.#tellNews();
+  }
+
+  idle(on: 'begin' | 'end'): void {
+    this.#isIdling = on === 'begin' && !this.#isClosed;
+    if (this.#isIdling) this.#tellNews();
+  }
+
+  sayBye(code: string | undefined, text: string): void {
+    this.#bye ??= { code, text };
+    if (!this.#isRunning || this.#isIdling) this.#leave();
+  }
+
+  /** One at a time, in the order of the changes; what comes meanwhile is told right after. */
+  #tellNews(): void {
+    if (this.#isTelling) {
+      this.#tellAgain = true;
+      return;
+    }
+    let telling: undefined | Promise<void>;
+    try {
+      telling = this.session.selected?.announce(this.respond, 'tell');
+      this.#output.flush();
+    } catch (error) {
+      this.#crashed(error, 'news');
+      return;
+    }
+    if (!(telling instanceof Promise)) return;
+    this.#isTelling = true;
+    telling.then(
+      () => {
+        this.#isTelling = false;
+        this.#output.flush();
+        if (this.#tellAgain && this.#isIdling) {
+          this.#tellAgain = false;
+          this.#tellNews();
+        }
+      },
+      (error: unknown) => {
+        this.#isTelling = false;
+        this.#crashed(error, 'news');
+      },
+    );
+  }
+
+  /* ── net: Session, TimerOwner ──────────────────────────────────────────────────────────────────────────────── */
+
+  drain(): void {
+    this.#endReason = 'drain';
+    this.sayBye('UNAVAILABLE', 'The server is going down');
+  }
+
+  loginTimedOut(): void {
+    this.#endReason = 'idle';
+    this.#bye ??= { code: undefined, text: 'Too long before login' };
+    this.#leave();
+  }
+
+  onTimeout(timer: WheelTimer): void {
+    if (this.#isRunning && !this.#isIdling) {
+      this.#env.wheel.restart(timer); // a slow command is not silence; a client that reads nothing is the output's business
+      return;
+    }
+    this.#endReason = 'idle';
+    this.sayBye(undefined, 'Silent for too long');
+  }
+
+  /** BYE and the end of our side. */
+  #leave(): void {
+    if (this.#isClosed || this.#output.isClosed) return;
+    const bye = this.#bye;
+    if (bye !== undefined) this.respond.status('BYE', bye.code, bye.text);
+    this.#isIdling = false;
+    this.#waiter?.reject(new ConnectionGone('the session has ended'));
+    this.#waiter = undefined;
+    this.#hangUp();
+  }
+
+  #hangUp(): void {
+    this.#reader.close();
+    this.#output.end();
+    // What the client still sends is read and dropped, so that its system does not answer our last words with a reset.
+    this.#socket.resume();
+  }
+
+  #crashed(error: unknown, where: string): void {
+    if (isQuiet(error)) return;
+    this.#env.log.error({ err: error, session: this.session.info.id, where }, 'IMAP session failed');
+    this.#socket.destroy();
+  }
+
+  /* ── LineReaderOwner ───────────────────────────────────────────────────────────────────────────────────────── */
+
+  command(client: ClientCommand): void {
+    this.#isRunning = true;
+    if (this.#timer !== undefined) this.#env.wheel.restart(this.#timer);
+    this.#output.cork();
+    let running: Running = { tag: '*', name: '', mayExpunge: false };
+    try {
+      const cursor = new Cursor(client, this.session.names);
+      running = { ...running, tag: commandTag(cursor) };
+      const { name, uid } = commandName(cursor);
+      const command = this.#find(uid ? `UID ${name}` : name);
+      running = { tag: running.tag, name: command.name, mayExpunge: command.mayExpunge || uid };
+      if (!isAllowed(command.states, this.session.state)) throw new ImapBad(wrongState(command, this.session));
+      const context = new CommandContext(this.session, running.tag, uid, client.literals);
+      const result = command.handle(context, command.args(cursor));
+      if (result instanceof Promise) this.#later(result, running);
+      else this.#succeeded(result, running);
+    } catch (error) {
+      this.#failed(error, running);
+    }
+  }
+
+  #find(name: string): Command {
+    const command = this.#env.registry.find(name) ?? findPluginCommand(this.session, name);
+    if (command === undefined) throw new ImapBad('Unknown command');
+    return command;
+  }
+
+  #later(result: Promise<Completion | undefined>, running: Running): void {
+    result.then(
+      (completion) => this.#succeeded(completion, running),
+      (error: unknown) => this.#failed(error, running),
+    );
+  }
+
+  line(line: Buffer): void {
+    if (this.#timer !== undefined) this.#env.wheel.restart(this.#timer);
+    const waiter = this.#waiter;
+    this.#waiter = undefined;
+    waiter?.resolve(line);
+  }
+
+  literal(announced: AnnouncedLiteral): LiteralDecision | Promise<LiteralDecision> {
+    if (this.session.login === undefined) return 'memory';
+    this.#appends ??= new AppendLiterals();
+    return this.#appends.decide(announced, this.session);
+  }
+
+  continueLiteral(): void {
+    this.respond.proceed('OK');
+  }
+
+  refused(refusal: Refusal): void {
+    this.#output.cork();
+    const error = refusalError(refusal);
+    if (refusal.fatal) this.#bye ??= { code: undefined, text: 'Command too large' };
+    const waiter = this.#waiter;
+    if (waiter !== undefined) {
+      // In place of the line that a running command waits for.
+      this.#output.uncork();
+      this.#waiter = undefined;
+      waiter.reject(error instanceof Error ? error : new Error('literal refused', { cause: error }));
+      return;
+    }
+    this.#isRunning = true;
+    let tag = '*';
+    try {
+      tag = commandTag(new Cursor({ text: refusal.text, literals: [] }, this.session.names));
+    } catch (untagged) {
+      if (!(untagged instanceof ImapSyntaxError)) throw untagged;
+    }
+    this.#failed(error, { tag, name: 'refused', mayExpunge: false });
+  }
+
+  /** The sources of messages that came with the command that runs. */
+  get appends(): AppendLiterals | undefined {
+    return this.#appends;
+  }
+
+  /* ── The end of a command ──────────────────────────────────────────────────────────────────────────────────── */
+
+  #succeeded(completion: Completion | undefined, running: Running): void {
+    if (this.#isClosed) return;
+    if (this.session.login !== undefined && this.#badCommands > 0) this.#badCommands -= 1;
+    this.#tell(running, () => {
+      this.respond.tagged(running.tag, 'OK', completion?.code, completion?.text ?? `${running.name} done`);
+      this.#finish(completion?.after);
+    });
+  }
+
+  #failed(error: unknown, running: Running): void {
+    if (error instanceof BrokenReply && !this.#isClosed) {
+      this.#crashed(error, running.name);
+      return;
+    }
+    if (this.#isClosed || isQuiet(error)) {
+      this.#abandon();
+      return;
+    }
+    const reply = this.#replyTo(error, running);
+    this.#tell(running, () => {
+      this.respond.tagged(running.tag, reply instanceof ImapBad ? 'BAD' : 'NO', reply.code, reply.message);
+      this.#finish(undefined);
+    });
+  }
+
+  /** The connection is gone or going; there is nobody to tell. */
+  #abandon(): void {
+    this.#isRunning = false;
+    this.#output.uncork();
+    if (this.#inputEnded && !this.#isClosed) this.#output.end();
+  }
+
+  #replyTo(error: unknown, running: Running): ImapBad | ImapNo {
+    if (error instanceof BadCharset) return new ImapNo(`BADCHARSET (${error.charsets.join(' ')})`, 'Charset is not supported');
+    if (error instanceof ImapSyntaxError || error instanceof ImapBad) {
+      this.#countBad();
+      return error instanceof ImapBad ? error : new ImapBad(error.message);
+    }
+    if (error instanceof ImapNo) return error;
+    if (error instanceof ImapBye) {
+      this.#bye ??= { code: error.code, text: error.message };
+      return new ImapNo(error.code, error.message);
+    }
+    const known = asMailError(error);
+    if (isFault(known)) {
+      this.#env.log.error({ err: known, session: this.session.info.id, command: running.name }, 'IMAP command failed');
+    }
+    return known instanceof MailError ? noFor(known) : new ImapNo('SERVERBUG', 'Internal error');
+  }
+
+  #countBad(): void {
+    this.#badCommands += 1;
+    const { imapBadCommandsBeforeLogin, imapBadCommands } = this.#env.limits;
+    const limit = this.session.login === undefined ? imapBadCommandsBeforeLogin : imapBadCommands;
+    if (this.#badCommands >= limit) this.#bye ??= { code: undefined, text: 'Too many bad commands' };
+  }
+
+  /** News first, then what the command ends with. */
+  #tell(running: Running, then: () => void): void {
+    let telling: undefined | Promise<void>;
+    try {
+      telling = this.session.selected?.announce(this.respond, running.mayExpunge ? 'tell' : 'keep');
+      if (!(telling instanceof Promise)) {
+        then();
+        return;
+      }
+    } catch (error) {
+      this.#crashed(error, running.name);
+      return;
+    }
+    telling.then(then).catch((error: unknown) => this.#crashed(error, running.name));
+  }
+
+  #finish(after: Completion['after']): void {
+    this.#appends?.dispose(this.#env.log);
+    this.#appends = undefined;
+    if (after === 'start-tls') {
+      this.#output.uncork();
+      void this.#upgrade();
+      return;
+    }
+    if (after === 'close') {
+      this.#endReason = 'logout';
+      this.#isRunning = false;
+      this.#output.uncork();
+      this.#hangUp();
+      return;
+    }
+    if (this.#bye !== undefined) {
+      this.#isRunning = false;
+      this.#output.uncork();
+      this.#leave();
+      return;
+    }
+    this.#output.uncork();
+    if (this.#output.isFull) {
+      this.#output.drained().then(
+        () => this.#next(),
+        (error: unknown) => this.#crashed(error, 'output'),
+      );
+      return;
+    }
+    this.#next();
+  }
+
+  #next(): void {
+    this.#isRunning = false;
+    if (this.#bye !== undefined) {
+      this.#leave();
+      return;
+    }
+    this.#reader.next();
+    if (this.#inputEnded && !this.#isRunning && !this.#isClosed) this.#output.end();
+  }
+
+  /** Nothing that came in clear behind STARTTLS is ever read (RFC 9051 §11.1). */
+  async #upgrade(): Promise<void> {
+    const plain = this.#socket;
+    plain.off('data', onData);
+    plain.off('end', onEnd);
+    const dropped = this.#reader.takeBuffered().length;
+    try {
+      const discarded = dropped + (await this.#connection.upgrade());
+      if (discarded > 0)
+        this.#env.log.warn({ session: this.session.info.id, octets: discarded }, 'octets before the TLS handshake dropped');
+    } catch (error) {
+      this.#env.log.debug({ err: error, session: this.session.info.id }, 'TLS handshake failed');
+      return; // the socket is destroyed and its close has told us
+    }
+    this.#socket = this.#connection.socket;
+    this.#output.moveTo(this.#socket);
+    this.#isRunning = false;
+    this.#listen();
+    this.#next();
+  }
+}
+
+function isQuiet(error: unknown): boolean {
+  return error instanceof ConnectionGone || error instanceof OutputClosed;
+}
+
+function wrongState(command: Command, session: ImapSession): string {
+  if (session.login === undefined) return 'Log in first';
+  return command.states.includes('selected') ? 'No mailbox selected' : 'Already logged in';
+}
+
+function refusalError(refusal: Refusal): unknown {
+  switch (refusal.reason) {
+    case 'refused-by-owner':
+      return refusal.because;
+    case 'line-too-long':
+      return new ImapBad('Command line too long', 'TOOBIG');
+    case 'literal-too-large':
+      return new ImapBad('Literal too large', 'TOOBIG'); // RFC 7888 §4
+    case 'too-many-literals':
+      return new ImapBad('Too many literals', 'LIMIT');
+    case 'command-too-large':
+      return new ImapBad('Command too large', 'TOOBIG');
+  }
+}

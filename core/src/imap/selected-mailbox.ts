@@ -1,0 +1,521 @@
+/**
+ * What one session knows of the mailbox it has selected, over the packed state at the head that all sessions share (design/journal.md
+ * row 18). The session's messages are those at the head below the UIDNEXT that it was told of, and those that have gone since and that
+ * it was not told of: they keep their sequence numbers until EXPUNGE may be sent (RFC 9051 §7.5.1).
+ */
+import type { MailboxInfo, MailboxListener, MailboxState, OpenMailbox } from '../mail/journal/account-mail.ts';
+import { type Entry, MAX_KEYWORDS, SEEN, type UidRuns } from '../mail/journal/entry.ts';
+import { FLAGS, modSeqAtRow, uidAtRow, WORDS } from '../mail/journal/layout.ts';
+import { containsUid as contains, countUids as countOf, NO_UIDS } from '../mail/journal/uid-runs.ts';
+import type { MailAccess } from '../mail/services.ts';
+import type { MailboxId, Seq } from '../store/store.ts';
+import { ImapBad, ImapNo } from './errors.ts';
+import { type FlagTexts, mailboxFlags } from './flag-texts.ts';
+import { resolveSet } from './grammar/sequence-set.ts';
+import { type SequenceSet, STAR } from './grammar/syntax-tree.ts';
+import { PendingExpunges } from './pending-expunges.ts';
+import { RecentMarks } from './recent-marks.ts';
+import type { Responder } from './responder.ts';
+import { below, from } from './run-cuts.ts';
+import { TimeSlice } from './time-slice.ts';
+
+/** What the view needs to know of its session; implemented once, by the session. */
+export interface ViewOwner {
+  /** The mailbox changed: in IDLE it is time to speak. Must not throw. */
+  viewChanged(view: SelectedMailbox): void;
+  /** The mailbox has gone or cannot be followed any more: the session must end or let go of it. */
+  viewLost(view: SelectedMailbox, reason: 'deleted' | 'out-of-step'): void;
+  /** IMAP4rev2 is on: no \Recent. */
+  readonly isRev2: boolean;
+  readonly isCondstore: boolean;
+}
+export type Visit = (words: Uint32Array, at: number, uid: number, sequence: number) => boolean | undefined;
+
+const ALL: UidRuns = Uint32Array.of(1, 0xffff_ffff);
+/** Lines between two looks at the clock. */
+const PAGE = 512;
+
+export class SelectedMailbox implements MailboxListener {
+  readonly access: MailAccess;
+  readonly box: MailboxId;
+  readonly isReadOnly: boolean;
+  readonly flagTexts: FlagTexts;
+  /** Result of the last SEARCH with SAVE (RFC 5182). */
+  saved: UidRuns = NO_UIDS;
+  readonly #owner: ViewOwner;
+  readonly #open: OpenMailbox;
+  readonly #recent: RecentMarks;
+  #pending: PendingExpunges | undefined;
+  /** The session knows of no UID from here on. */
+  #before: number;
+  #toldExists: number;
+  #toldRecent = 0;
+  #toldKeywords: number;
+  /** Flag changes up to here were told. */
+  #toldFlags: Seq;
+  #flagsChanged = false;
+  /** What the session has changed itself, or was shown with FLAGS by the command that runs, up to this MODSEQ. */
+  #shown: UidRuns = NO_UIDS;
+  #shownUpTo: Seq = 0;
+  #isLost = false;
+
+  private constructor(access: MailAccess, open: OpenMailbox, options: SelectOptions) {
+    const { info } = open.state;
+    this.access = access;
+    this.box = info.id;
+    this.isReadOnly = options.access === 'read-only';
+    this.flagTexts = options.flagTexts(info);
+    this.#owner = options.owner;
+    this.#open = open;
+    this.#before = info.uidNext;
+    this.#toldExists = info.messages;
+    this.#toldKeywords = info.keywords.length;
+    this.#toldFlags = info.highestModSeq;
+    this.#recent = new RecentMarks();
+    this.#takeRecent();
+    this.#toldRecent = this.recentCount();
+  }
+
+  /** @throws MailError no-such-mailbox, not-selectable, forbidden */
+  static async open(access: MailAccess, box: MailboxId, options: SelectOptions): Promise<SelectedMailbox> {
+    const early = new EarlyListener();
+    const open = await access.open(box, early);
+    const view = new SelectedMailbox(access, open, options);
+    early.view = view;
+    if (early.isClosed) view.closed();
+    return view;
+  }
+
+  /** Stops listening. Idempotent as far as `OpenMailbox.close` is. */
+  close(): void {
+    this.#open.close();
+  }
+
+  get info(): MailboxInfo {
+    return this.#open.state.info;
+  }
+
+  get state(): MailboxState {
+    return this.#open.state;
+  }
+
+  /** The mailbox was deleted; nothing but the messages not yet told to be gone is left of it. */
+  get isLost(): boolean {
+    return this.#isLost;
+  }
+
+  /** Number of messages as the session counts them: the largest sequence number. */
+  get exists(): number {
+    return this.#toldExists;
+  }
+
+  /** The largest UID that the session may know, 0 in an empty mailbox. */
+  get lastUid(): number {
+    const { exists } = this;
+    return exists === 0 ? 0 : this.uidOf(exists);
+  }
+
+  get hasPendingExpunges(): boolean {
+    return this.#pending !== undefined && this.#pending.count > 0;
+  }
+
+  /** HIGHESTMODSEQ as far as the session has been told, so never above an unannounced expunge (RFC 7162 §3.1.2.1). */
+  get highestModSeq(): Seq {
+    const { highestModSeq } = this.info;
+    return this.hasPendingExpunges ? Math.min(highestModSeq, (this.#pending?.firstSeq ?? 1) - 1) : highestModSeq;
+  }
+
+  /** @throws ImapNo when the mailbox was opened with EXAMINE */
+  requireWritable(): void {
+    if (this.isReadOnly) throw new ImapNo('NOPERM', 'Mailbox is read-only');
+  }
+
+  /* ── Sequence numbers and UIDs of the view ─────────────────────────────────────────────────────────────────── */
+
+  /** `sequence` is from 1 to `exists`. */
+  uidOf(sequence: number): number {
+    const pending = this.#pending;
+    if (pending === undefined || pending.count === 0) return this.state.uidAt(sequence);
+    // How many of the gone have a sequence number up to this one?
+    let low = 0;
+    let high = pending.count;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#sequenceOfGone(pending, middle) <= sequence) low = middle + 1;
+      else high = middle;
+    }
+    if (low > 0 && this.#sequenceOfGone(pending, low - 1) === sequence) return pending.uids[low - 1] as number;
+    return this.state.uidAt(sequence - low);
+  }
+
+  #sequenceOfGone(pending: PendingExpunges, index: number): number {
+    return this.state.countBelow(pending.uids[index] as number) + index + 1;
+  }
+
+  /** Undefined when the session knows no such message. */
+  sequenceOf(uid: number): number | undefined {
+    if (uid >= this.#before) return undefined;
+    const pending = this.#pending;
+    const goneBelow = pending?.countBelow(uid) ?? 0;
+    if (!this.state.has(uid) && pending?.uids[goneBelow] !== uid) return undefined;
+    return this.state.countBelow(uid) + goneBelow + 1;
+  }
+
+  /** Some of them have gone, and the session does not know. */
+  anyGone(uids: UidRuns): boolean {
+    const pending = this.#pending;
+    if (pending === undefined) return false;
+    for (let at = 0; at < uids.length; at += 2) {
+      const first = pending.uids[pending.countBelow(uids[at] as number)];
+      if (first !== undefined && first <= (uids[at + 1] as number)) return true;
+    }
+    return false;
+  }
+
+  /** Everything that the session may know of, as one run. */
+  get everything(): UidRuns {
+    return below(ALL, this.#before);
+  }
+
+  /**
+   * A message set as UID runs; there may be UIDs in the runs that no message has.
+   * @throws ImapBad for a sequence number that no message has (RFC 9051 §9, seq-number)
+   */
+  resolve(set: SequenceSet, by: 'uid' | 'sequence'): UidRuns {
+    if (set.saved) return this.saved;
+    if (by === 'uid') return this.#resolveUids(set);
+    for (const number of set.ranges) {
+      if (number > this.exists || (number === STAR && this.exists === 0)) throw new ImapBad('No message has this sequence number');
+    }
+    return this.resolveLoosely(set, by);
+  }
+
+  /** The same for SEARCH, where a number that no message has just matches nothing. */
+  resolveLoosely(set: SequenceSet, by: 'uid' | 'sequence'): UidRuns {
+    if (set.saved) return this.saved;
+    if (by === 'uid') return this.#resolveUids(set);
+    const runs = resolveSet(set, this.exists).slice();
+    for (let at = 0; at < runs.length; at++) runs[at] = this.uidOf(runs[at] as number);
+    return runs;
+  }
+
+  #resolveUids(set: SequenceSet): UidRuns {
+    const { ranges } = set;
+    // `*` is the last message, though numbers above it may be asked for: 4:* of three messages is the last one.
+    return below(resolveSet(set, ranges.includes(STAR) ? this.lastUid : this.#before - 1), this.#before);
+  }
+
+  /**
+   * Calls `visit` for each message of the view within the runs, ascending, gone ones included. Valid until the next await.
+   * Return false to stop.
+   */
+  visit(uids: UidRuns, visit: Visit): void {
+    const known = below(uids, this.#before);
+    const pending = this.#pending;
+    if (pending === undefined || pending.count === 0) {
+      this.state.visit(known, visit);
+      return;
+    }
+    let gone = 0;
+    let isStopped = false;
+    const visitGone = (uid: number): boolean => {
+      for (; gone < pending.count && (pending.uids[gone] as number) < uid; gone++) {
+        const goneUid = pending.uids[gone] as number;
+        if (!contains(known, goneUid)) continue;
+        if (visit(pending.rows, gone * WORDS, goneUid, this.#sequenceOfGone(pending, gone)) === false) return false;
+      }
+      return true;
+    };
+    this.state.visit(known, (words, at, uid, sequence) => {
+      if (!visitGone(uid) || visit(words, at, uid, sequence + gone) === false) {
+        isStopped = true;
+        return false;
+      }
+      return true;
+    });
+    if (!isStopped) visitGone(Number.POSITIVE_INFINITY);
+  }
+
+  /** Sequence number of the first message without \Seen, undefined when there is none. */
+  firstUnseen(): number | undefined {
+    const { state } = this;
+    if (state.info.unseen === 0) return undefined;
+    let before = 0;
+    for (const chunk of state.chunks) {
+      for (let row = 0; row < chunk.count; row++) {
+        if (((chunk.words[row * WORDS + FLAGS] as number) & SEEN) !== 0) continue;
+        const uid = uidAtRow(chunk.words, row * WORDS, chunk.n);
+        return uid < this.#before ? before + row + 1 : undefined;
+      }
+      before += chunk.count;
+    }
+    return undefined;
+  }
+
+  /* ── \Recent ───────────────────────────────────────────────────────────────────────────────────────────────── */
+
+  isRecent(uid: number): boolean {
+    return this.#recent.has(uid);
+  }
+
+  /** Known messages that are \Recent to this session, as runs. */
+  recentUids(): UidRuns {
+    return below(this.#recent.runs, this.#before);
+  }
+
+  /** What the session was told last. */
+  get recent(): number {
+    return this.#toldRecent;
+  }
+
+  recentCount(): number {
+    if (this.#owner.isRev2) return 0;
+    let count = 0;
+    const runs = this.recentUids();
+    for (let at = 0; at < runs.length; at += 2) {
+      const low = runs[at] as number;
+      const after = (runs[at + 1] as number) + 1;
+      const { state } = this;
+      count += state.countBelow(after) - state.countBelow(low);
+      if (this.#pending !== undefined) count += this.#pending.countBelow(after) - this.#pending.countBelow(low);
+    }
+    return count;
+  }
+
+  /** SELECT takes the mark; EXAMINE looks at it only (RFC 9051 does away with it, RFC 3501 §2.3.2). */
+  #takeRecent(): void {
+    if (this.#owner.isRev2) return;
+    if (this.isReadOnly) {
+      this.#recent.add(this.info.recentFrom, this.info.uidNext);
+      return;
+    }
+    const taken = this.access.mail.takeRecent(this.box);
+    this.#recent.add(taken.from, taken.before);
+  }
+
+  /* ── The session has shown or done something itself ────────────────────────────────────────────────────────── */
+
+  /** These flags were shown (or are known to the client who set them) as of `upTo`: not announced again at the end of the command. */
+  markShown(uids: UidRuns, upTo: Seq): void {
+    this.#shown = uids;
+    this.#shownUpTo = upTo;
+  }
+
+  /** Messages whose flags others have changed, and the session was not told yet. */
+  unannounced(): UidRuns {
+    return this.#flagsChanged ? this.state.changedSince(this.#toldFlags) : NO_UIDS;
+  }
+
+  /* ── What is new ───────────────────────────────────────────────────────────────────────────────────────────── */
+
+  /** FLAGS and PERMANENTFLAGS of the mailbox as it is now. */
+  tellFlags(respond: Responder): void {
+    const { keywords } = this.info;
+    this.#toldKeywords = keywords.length;
+    respond.untagged(`FLAGS ${mailboxFlags(keywords)}`);
+    respond.ok(`PERMANENTFLAGS ${this.permanentFlags()}`, this.isReadOnly ? 'No flags can be changed' : 'Flags that stay');
+  }
+
+  permanentFlags(): string {
+    if (this.isReadOnly) return '()';
+    const { keywords } = this.info;
+    const names = mailboxFlags(keywords);
+    return keywords.length < MAX_KEYWORDS ? `${names.slice(0, -1)} \\*)` : names;
+  }
+
+  /** A keyword must be in FLAGS before a FETCH shows it (RFC 9051 §7.3.5). */
+  tellNewKeywords(respond: Responder): void {
+    if (this.#toldKeywords < this.info.keywords.length) this.tellFlags(respond);
+  }
+
+  /**
+   * Tells what has changed: EXPUNGE only when `expunges` is `tell`, then EXISTS and RECENT, then flags that others changed. Nothing to
+   * tell costs nothing. Large news go out in pages with backpressure.
+   */
+  announce(respond: Responder, expunges: 'tell' | 'keep'): undefined | Promise<void> {
+    this.tellNewKeywords(respond);
+    const pending = this.#pending;
+    if (expunges === 'tell' && pending !== undefined && pending.count > 0) {
+      if (pending.count > PAGE) return this.#announceMany(respond, pending);
+      this.#tellExpunges(respond, pending, 0);
+    }
+    return this.#announceRest(respond);
+  }
+
+  async #announceMany(respond: Responder, pending: PendingExpunges): Promise<void> {
+    const slice = new TimeSlice();
+    while (pending.count > 0) {
+      this.#tellExpunges(respond, pending, Math.max(0, pending.count - PAGE));
+      if (respond.isFull) await respond.drained();
+      if (slice.isOver) await slice.pass();
+    }
+    await this.#announceRest(respond);
+  }
+
+  /** From the highest down to index `downTo`, so that the numbers below stay as they are. */
+  #tellExpunges(respond: Responder, pending: PendingExpunges, downTo: number): void {
+    let text = '';
+    const many = pending.count;
+    for (let index = many - 1; index >= downTo; index--) text += `* ${this.#sequenceOfGone(pending, index)} EXPUNGE\r\n`;
+    this.#toldExists -= many - downTo;
+    pending.truncate(downTo);
+    if (pending.count === 0) this.#pending = undefined;
+    // Not told of as such: an EXPUNGE of a recent message implies it.
+    this.#toldRecent = Math.min(this.#toldRecent, this.recentCount());
+    respond.lines(text);
+  }
+
+  #announceRest(respond: Responder): undefined | Promise<void> {
+    const { info } = this;
+    const knownBefore = this.#before;
+    if (info.uidNext > knownBefore && !this.#isLost) {
+      this.#before = info.uidNext;
+      this.#takeRecent();
+      const exists = info.messages + (this.#pending?.count ?? 0);
+      if (exists !== this.#toldExists) {
+        this.#toldExists = exists;
+        respond.untagged(`${exists} EXISTS`);
+      }
+      const recent = this.recentCount();
+      if (recent !== this.#toldRecent) {
+        this.#toldRecent = recent;
+        respond.untagged(`${recent} RECENT`);
+      }
+    }
+    if (!this.#flagsChanged) {
+      this.#shown = NO_UIDS;
+      return undefined;
+    }
+    this.#flagsChanged = false;
+    const since = this.#toldFlags;
+    const upTo = info.highestModSeq;
+    this.#toldFlags = upTo;
+    const shown = this.#shown;
+    const shownUpTo = this.#shownUpTo;
+    this.#shown = NO_UIDS;
+    const changed = below(this.state.changedSince(since), knownBefore);
+    if (changed.length === 0) return undefined;
+    const rest = this.#tellChanged(respond, changed, shown, shownUpTo);
+    return rest.length > 0 ? this.#tellChangedSlowly(respond, rest, shown, shownUpTo) : undefined;
+  }
+
+  async #tellChangedSlowly(respond: Responder, changed: UidRuns, shown: UidRuns, shownUpTo: Seq): Promise<void> {
+    const slice = new TimeSlice();
+    for (let rest = changed; rest.length > 0; ) {
+      if (respond.isFull) await respond.drained();
+      if (slice.isOver) await slice.pass();
+      rest = this.#tellChanged(respond, rest, shown, shownUpTo);
+    }
+  }
+
+  /** A page of unsolicited FETCH; returns what is left. */
+  #tellChanged(respond: Responder, changed: UidRuns, shown: UidRuns, shownUpTo: Seq): UidRuns {
+    let text = '';
+    let left = PAGE;
+    let next = 0;
+    this.visit(changed, (words, at, uid, sequence) => {
+      if (left === 0) {
+        next = uid;
+        return false;
+      }
+      left -= 1;
+      if (shown.length > 0 && modSeqAtRow(words, at) <= shownUpTo && contains(shown, uid)) return true;
+      text += this.#flagsLine(words, at, uid, sequence);
+      return true;
+    });
+    if (text !== '') respond.lines(text);
+    return next === 0 ? NO_UIDS : from(changed, next);
+  }
+
+  #flagsLine(words: Uint32Array, at: number, uid: number, sequence: number): string {
+    const flags = this.flagText(words[at + FLAGS] as number, uid);
+    if (!this.#owner.isCondstore) return `* ${sequence} FETCH (FLAGS ${flags})\r\n`;
+    return `* ${sequence} FETCH (UID ${uid} FLAGS ${flags} MODSEQ (${modSeqAtRow(words, at)}))\r\n`;
+  }
+
+  flagText(bits: number, uid: number): string {
+    return this.flagTexts.text(bits, this.info.keywords, !this.#owner.isRev2 && this.#recent.has(uid));
+  }
+
+  /* ── MailboxListener ───────────────────────────────────────────────────────────────────────────────────────── */
+
+  added(): void {
+    this.#owner.viewChanged(this);
+  }
+
+  flagged(): void {
+    this.#flagsChanged = true;
+    this.#owner.viewChanged(this);
+  }
+
+  gone(uids: UidRuns, rows: Uint32Array, entry: Entry): void {
+    this.#pending ??= new PendingExpunges();
+    this.#pending.add(uids, rows, this.#before, entry.seq);
+    this.#owner.viewChanged(this);
+  }
+
+  keywords(): void {
+    // Told with the next flags, or at the end of the command.
+  }
+
+  closed(): void {
+    this.#isLost = true;
+    this.#owner.viewLost(this, 'deleted');
+  }
+
+  /** Flags may have changed. If the counts still agree, no message has gone, for UIDs never come back; else the view cannot be mended. */
+  reloaded(): void {
+    const known = this.state.countBelow(this.#before) + (this.#pending?.count ?? 0);
+    if (known !== this.#toldExists || this.info.uidNext < this.#before) {
+      this.#owner.viewLost(this, 'out-of-step');
+      return;
+    }
+    this.#flagsChanged = true;
+    this.#owner.viewChanged(this);
+  }
+
+  /** Live messages of the runs: exact, without those that have gone. */
+  living(uids: UidRuns): UidRuns {
+    return this.state.existing(below(uids, this.#before));
+  }
+
+  /** Number of messages of the view within the runs. */
+  countIn(uids: UidRuns): number {
+    const known = below(uids, this.#before);
+    let count = countOf(this.state.existing(known));
+    if (this.#pending !== undefined) for (const uid of this.#pending.uids) if (contains(known, uid)) count += 1;
+    return count;
+  }
+}
+
+export interface SelectOptions {
+  readonly access: 'read-write' | 'read-only';
+  readonly owner: ViewOwner;
+  flagTexts(info: MailboxInfo): FlagTexts;
+}
+
+/** Hears what happens between the opening of a mailbox and the making of its view: the view starts at the head, so all but the end is in it. */
+class EarlyListener implements MailboxListener {
+  view: SelectedMailbox | undefined;
+  isClosed = false;
+
+  added(): void {
+    this.view?.added();
+  }
+  flagged(): void {
+    this.view?.flagged();
+  }
+  gone(uids: UidRuns, rows: Uint32Array, entry: Entry): void {
+    this.view?.gone(uids, rows, entry);
+  }
+  keywords(): void {
+    this.view?.keywords();
+  }
+  closed(): void {
+    if (this.view === undefined) this.isClosed = true;
+    else this.view.closed();
+  }
+  reloaded(): void {
+    this.view?.reloaded();
+  }
+}

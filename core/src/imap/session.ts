@@ -1,0 +1,171 @@
+/** What a session has come to: who is logged in, which mailbox is selected, what was enabled. The connection around it speaks. */
+import type { Account, Session as SdkSession } from '@pochard/plugin-sdk';
+import type { LoggedIn, SessionInfo } from '../mail/services.ts';
+import type { MailboxId } from '../store/store.ts';
+import type { AppendLiterals } from './append-literals.ts';
+import type { SessionState } from './command.ts';
+import type { ImapEnvironment } from './environment.ts';
+import { ImapNo } from './errors.ts';
+import type { ParseContext } from './grammar/syntax-tree.ts';
+import type { Responder } from './responder.ts';
+import { SelectedMailbox, type ViewOwner } from './selected-mailbox.ts';
+
+/** What a command may ask of the connection. */
+export interface SessionWire {
+  readonly respond: Responder;
+  readonly signal: AbortSignal;
+  readonly isSecure: boolean;
+  /** A password may come over this connection as it is (DESIGN §6, LOGINDISABLED). */
+  readonly mayLogin: boolean;
+  readonly canStartTls: boolean;
+  readonly remoteAddress: string;
+  /** Sends a continuation request and waits for one line. @throws ConnectionGone */
+  ask(text: string): Promise<Buffer>;
+  /** Login has succeeded: longer lines, other timeouts. */
+  loggedIn(): void;
+  /** A login failed; after some of them the connection ends with the reply. */
+  loginFailed(): void;
+  /** A view has news while the session idles, or was lost. */
+  wake(): void;
+  /** BYE and the end, as soon as the command that runs (if any) is done. */
+  sayBye(code: string | undefined, text: string): void;
+  /** News are told at once from `begin` to `end`: IDLE. */
+  idle(on: 'begin' | 'end'): void;
+  /** Messages that came with the command that runs. */
+  readonly appends: AppendLiterals | undefined;
+}
+
+export type EndReason = Parameters<LoggedIn['end']>[0];
+
+/** Bits of `enabled`. */
+export const CONDSTORE = 1;
+export const UTF8_ACCEPT = 2;
+export const REV2 = 4;
+
+const PLAIN_NAMES: ParseContext = Object.freeze({ utf8: false });
+const UTF8_NAMES: ParseContext = Object.freeze({ utf8: true });
+
+export class ImapSession implements ViewOwner {
+  readonly env: ImapEnvironment;
+  readonly info: SessionInfo;
+  readonly wire: SessionWire;
+  login: LoggedIn | undefined;
+  selected: SelectedMailbox | undefined;
+  /** `CONDSTORE`, `UTF8_ACCEPT`, `REV2`. */
+  enabled = 0;
+  /** Counted among the user's connections. */
+  #user: string | undefined;
+
+  constructor(env: ImapEnvironment, info: SessionInfo, wire: SessionWire) {
+    this.env = env;
+    this.info = info;
+    this.wire = wire;
+  }
+
+  get respond(): Responder {
+    return this.wire.respond;
+  }
+
+  get signal(): AbortSignal {
+    return this.wire.signal;
+  }
+
+  get state(): SessionState {
+    if (this.login === undefined) return 'not-authenticated';
+    return this.selected === undefined ? 'authenticated' : 'selected';
+  }
+
+  get names(): ParseContext {
+    return (this.enabled & (UTF8_ACCEPT | REV2)) === 0 ? PLAIN_NAMES : UTF8_NAMES;
+  }
+
+  get isRev2(): boolean {
+    return (this.enabled & REV2) !== 0;
+  }
+
+  get isCondstore(): boolean {
+    return (this.enabled & CONDSTORE) !== 0;
+  }
+
+  /** Any command that names a MODSEQ does it (RFC 7162 §3.1). */
+  enableCondstore(): void {
+    this.enabled |= CONDSTORE;
+  }
+
+  /** Who asks, for hooks. */
+  get account(): Account | undefined {
+    return this.login?.account;
+  }
+
+  get sdkSession(): SdkSession | undefined {
+    return this.login?.session;
+  }
+
+  /** The secret is wiped. @throws MailError as `Accounts.login`; ImapNo LIMIT */
+  async logIn(username: string, secret: Uint8Array, mechanism: 'PLAIN' | 'LOGIN'): Promise<void> {
+    let login: LoggedIn;
+    try {
+      login = await this.env.services.accounts.login({ username, secret, mechanism, session: this.info }, this.signal);
+    } catch (error) {
+      this.wire.loginFailed();
+      throw error;
+    }
+    if (this.signal.aborted) {
+      login.end('closed');
+      this.signal.throwIfAborted();
+    }
+    const user: string = login.account.id;
+    if (!this.env.perUser.enter(user, this.info.remoteAddress)) {
+      login.end('closed');
+      throw new ImapNo('LIMIT', 'Too many connections of this user from your address');
+    }
+    this.#user = user;
+    this.login = login;
+    this.wire.loggedIn();
+  }
+
+  /** @throws MailError no-such-mailbox, not-selectable, forbidden; nothing is selected then (RFC 9051 §6.3.2) */
+  async select(box: MailboxId, access: 'read-write' | 'read-only'): Promise<SelectedMailbox> {
+    const { login } = this;
+    if (login === undefined) throw new ImapNo(undefined, 'Log in first');
+    this.deselect();
+    const view = await SelectedMailbox.open(login.access, box, { access, owner: this, flagTexts: (info) => this.env.flagTexts.of(info) });
+    if (this.signal.aborted) {
+      view.close();
+      this.signal.throwIfAborted();
+    }
+    this.selected = view;
+    return view;
+  }
+
+  deselect(): void {
+    const { selected } = this;
+    this.selected = undefined;
+    selected?.close();
+  }
+
+  /** Lets go of everything; idempotent. */
+  end(reason: EndReason): void {
+    this.deselect();
+    const { login } = this;
+    this.login = undefined;
+    if (this.#user !== undefined) this.env.perUser.leave(this.#user, this.info.remoteAddress);
+    this.#user = undefined;
+    login?.end(reason);
+  }
+
+  /* ── ViewOwner ─────────────────────────────────────────────────────────────────────────────────────────────── */
+
+  viewChanged(view: SelectedMailbox): void {
+    if (view === this.selected) this.wire.wake();
+  }
+
+  viewLost(view: SelectedMailbox, reason: 'deleted' | 'out-of-step'): void {
+    if (view !== this.selected) return;
+    // RFC 2180 §3.3 leaves the choice; only a new connection is understood by every client.
+    this.wire.sayBye(
+      'UNAVAILABLE',
+      reason === 'deleted' ? 'The selected mailbox was deleted' : 'The selected mailbox must be opened again',
+    );
+  }
+}
