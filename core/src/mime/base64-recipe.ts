@@ -239,6 +239,7 @@ class Layout {
     const isEnd = last >= this.#characters;
     const limit = isEnd ? end : Math.min(end, this.#offsetOf(last));
     const result = Buffer.allocUnsafe(Math.max(0, limit - position));
+    const characters = Buffer.from(text, 'latin1');
     let at = position;
     while (at < limit) {
       const character = this.charactersBefore(at);
@@ -251,8 +252,20 @@ class Layout {
         at++;
         continue;
       }
+      const length = this.#lineLength;
+      if (character % length === 0 && at + length + 2 <= limit && character + length < last) {
+        // Whole lines that are followed by a line end: nearly all of a body.
+        let number = character;
+        for (; at + length + 2 <= limit && number + length < last; number += length) {
+          characters.copy(result, at - position, number - first, number - first + length);
+          at += length + 2;
+          result[at - position - 2] = CR;
+          result[at - position - 1] = LF;
+        }
+        continue;
+      }
       const room = Math.min(this.#lineLength - (character % this.#lineLength), last - character, limit - at);
-      result.write(text.slice(character - first, character - first + room), at - position, 'latin1');
+      characters.copy(result, at - position, character - first, character - first + room);
       at += room;
     }
     return result;

@@ -2,7 +2,7 @@ import { type Boundary, BoundarySet } from './boundary-set.ts';
 import { parseDate } from './date.ts';
 import { unfold } from './imap-wire.ts';
 import { MAX_HEADER_FIELD_OCTETS, MAX_HEADERS_OCTETS, MAX_MESSAGE_IDS, MAX_MIME_DEPTH, MAX_MIME_PARTS } from './limits.ts';
-import { asBuffer, countLf, OctetAccumulator } from './octets.ts';
+import { asBuffer, copyOf, countLf, OctetAccumulator } from './octets.ts';
 import type { MimePart } from './part.ts';
 import { PartBuilder } from './part-builder.ts';
 import { envelopeWire, structureWire } from './structure-wire.ts';
@@ -11,7 +11,7 @@ import { envelopeWire, structureWire } from './structure-wire.ts';
 export interface ParsedMessage {
   readonly sizeOctets: number;
   /**
-   * A copy of the top header block with its blank line. Of a longer block the first MAX_HEADERS_OCTETS octets: then `head.length` is less
+   * A copy of the top header block with its blank line, alone in its ArrayBuffer, so that it may be transferred to a thread. Of a longer block the first MAX_HEADERS_OCTETS octets: then `head.length` is less
    * than `parts.bodyStart`, and offsets still count the original octets.
    */
   readonly head: Uint8Array;
@@ -88,7 +88,7 @@ export class MessageParser {
   #closing = false;
 
   readonly #head = new OctetAccumulator();
-  #headOctets: Buffer | undefined;
+  #headOctets: Uint8Array | undefined;
   #received = 0;
 
   /** Reads the next octets. The chunk is not kept and may be reused. */
@@ -116,7 +116,7 @@ export class MessageParser {
     const date = envelope?.date === undefined ? undefined : parseDate(envelope.date);
     return {
       sizeOctets: this.#received,
-      head: this.#headOctets ?? Buffer.from(this.#head.view()),
+      head: this.#headOctets ?? copyOf(this.#head.view()),
       envelope: envelopeWire(envelope),
       bodyStructure: structureWire(root, 'extended'),
       body: structureWire(root, 'basic'),
@@ -135,11 +135,11 @@ export class MessageParser {
     const end = complete ? this.#root.bodyStart : this.#received + octets.length;
     const take = Math.min(end, MAX_HEADERS_OCTETS) - this.#received;
     if (complete && this.#received === 0) {
-      this.#headOctets = Buffer.from(octets.subarray(0, take));
+      this.#headOctets = copyOf(octets.subarray(0, take));
       return;
     }
     if (take > 0) this.#head.append(octets.subarray(0, take));
-    if (complete) this.#headOctets = Buffer.from(this.#head.view());
+    if (complete) this.#headOctets = copyOf(this.#head.view());
   }
 
   /** Consumes what can be decided and answers how much that was. */

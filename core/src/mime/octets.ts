@@ -3,6 +3,11 @@ export function asBuffer(octets: Uint8Array): Buffer {
   return Buffer.isBuffer(octets) ? octets : Buffer.from(octets.buffer, octets.byteOffset, octets.byteLength);
 }
 
+/** A copy that has its ArrayBuffer for itself; small Buffers share one. */
+export function copyOf(octets: Uint8Array): Uint8Array {
+  return new Uint8Array(octets);
+}
+
 /** From this length on a view for four octets a step costs less than it saves. */
 const WORDS_FROM_OCTETS = 512;
 

@@ -1,3 +1,4 @@
+import { copyOf } from './octets.ts';
 import type { MimePart } from './part.ts';
 
 /** First octet of the table. A reader of a newer layout must still read this one: tables lie in stored contents. */
@@ -98,7 +99,7 @@ class Writer {
   }
 
   finish(): Uint8Array {
-    return Uint8Array.prototype.slice.call(this.#octets, 0, this.#length);
+    return copyOf(this.#octets.subarray(0, this.#length));
   }
 
   #reserve(count: number): void {
