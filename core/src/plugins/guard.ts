@@ -20,6 +20,7 @@ import type { Deadlines, Timed } from './deadlines.ts';
 import { HookUnavailable } from './errors.ts';
 import type { CallContext } from './hook-calls.ts';
 import { type LogSource, redactedLog } from './log.ts';
+import type { LoopWatchdog } from './loop-watchdog.ts';
 import type { HookMetrics, TapMeter, TapOutcome } from './metrics.ts';
 import { type Scope, vouchedName } from './scope.ts';
 import { type CallSource, type ExtraName, TapCall } from './tap-call.ts';
@@ -34,6 +35,8 @@ export interface GuardParts {
   readonly deadlines: Deadlines;
   readonly metrics: HookMetrics;
   readonly log: LogSource;
+  /** Left out: blocked loops are not watched. */
+  readonly watchdog?: LoopWatchdog | undefined;
   /** A call that waits, so that its generation is not closed under it. */
   readonly inFlight: { readonly isClosed: boolean; enter(): void; leave(): void };
 }
@@ -69,6 +72,7 @@ export class GuardedTap {
   readonly breaker: Breaker;
   readonly #meter: TapMeter;
   readonly #isEverywhere: boolean;
+  readonly #watched: number;
   #log: Log | undefined;
   #pluginLog: Log | undefined;
 
@@ -80,6 +84,7 @@ export class GuardedTap {
     ({ kind: this.kind, onFault: this.onFault } = specs[record.hook]);
     this.#meter = parts.metrics.tap(record.plugin, record.hook);
     this.#isEverywhere = record.scope.isEverywhere;
+    this.#watched = parts.watchdog?.register(record.plugin, record.hook) ?? 0;
   }
 
   covers(about: unknown, context: CallContext): boolean {
@@ -107,7 +112,7 @@ export class GuardedTap {
     let answer: unknown;
     try {
       const argument = this.record.limit === undefined ? about : this.record.limit(about, running.loans);
-      answer = this.record.fn(argument as never, running.call as never);
+      answer = this.#invoke(argument, running.call);
       if (isThenable(answer)) {
         running.wait();
         answer.then(
@@ -122,6 +127,17 @@ export class GuardedTap {
     }
     running.answered(answer);
     return running;
+  }
+
+  #invoke(argument: unknown, call: TapCall): unknown {
+    const { watchdog } = this.parts;
+    if (watchdog === undefined) return this.record.fn(argument as never, call as never);
+    const before = watchdog.enter(this.#watched);
+    try {
+      return this.record.fn(argument as never, call as never);
+    } finally {
+      watchdog.leave(before);
+    }
   }
 
   /** Undefined when `answer` is good for this hook; else what is wrong with it. */

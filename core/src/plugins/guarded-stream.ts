@@ -81,7 +81,10 @@ class GuardedItems<T> implements AsyncIterator<T> {
       return done === true || isGood(value);
     };
     // Not counted chunk by chunk, and with a breaker of its own: one fault ends the stream.
-    this.#next = new GuardedTap({ ...tap.record, limit: undefined, check, fn: () => items.next() }, { ...tap.parts, metrics: noMetrics });
+    this.#next = new GuardedTap(
+      { ...tap.record, limit: undefined, check, fn: () => items.next() },
+      { ...tap.parts, metrics: noMetrics, watchdog: undefined },
+    );
   }
   async next(): Promise<IteratorResult<T>> {
     if (this.#isOver) return { done: true, value: undefined };

@@ -26,6 +26,7 @@ import type {
 } from './hook-calls.ts';
 import type { HostServices } from './host-services.ts';
 import type { LogSource } from './log.ts';
+import type { LoopWatchdog } from './loop-watchdog.ts';
 import { type HookMetrics, noMetrics } from './metrics.ts';
 import { type ConfiguredPlugin, type GivenPlugin, type LoadedPlugin, type LoaderParts, loadPlugins } from './plugin-loader.ts';
 import { PluginResolver } from './plugin-resolver.ts';
@@ -52,8 +53,12 @@ export class PluginHost implements HookCalls {
   #turn: Promise<unknown> = Promise.resolve();
   #closing: Promise<unknown> = Promise.resolve();
 
-  /** `configFolder`: where relative plugin paths and packages are looked up. */
+  /**
+   * `configFolder`: where relative plugin paths and packages are looked up.
+   * `watchdog`: names taps that block the event loop; the host closes it.
+   */
   constructor(options: {
+    readonly watchdog?: LoopWatchdog;
     readonly log: LogSource;
     readonly configFolder: string;
     readonly services?: HostServices;
@@ -70,7 +75,7 @@ export class PluginHost implements HookCalls {
       resolver: new PluginResolver(options.configFolder),
       clock,
       log,
-      guard: { clock, deadlines: new Deadlines(clock), metrics, log },
+      guard: { clock, deadlines: new Deadlines(clock), metrics, log, watchdog: options.watchdog },
       checks: new AnswerChecks(),
       checker: new SchemaChecker(),
       sessionSecrets: this.#sessionSecrets,
@@ -136,6 +141,7 @@ export class PluginHost implements HookCalls {
     await this.reload([]);
     await this.#closing;
     this.#sessionSecrets.wipeAll();
+    await this.#loader.guard.watchdog?.close();
   }
 
   has(name: TappedName): boolean {
