@@ -31,7 +31,10 @@ export class CommitBatch {
 }
 
 /** Runs a gate with a batch, then the commit; both again when another writer was first. @throws RecordConflict when that does not end */
-export async function commitWith<T>(gate: (batch: CommitBatch) => unknown, commit: (writes: readonly RecordWrite[]) => Promise<T>): Promise<T> {
+export async function commitWith<T>(
+  gate: (batch: CommitBatch) => unknown,
+  commit: (writes: readonly RecordWrite[]) => Promise<T>,
+): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     const batch = new CommitBatch();
     try {

@@ -2,10 +2,10 @@
  * One account's mail for one actor: the hooks of DESIGN §4 around an AccountMail, in their order. A hook that nobody taps costs a look
  * at a list.
  */
-import type { Account, Actor, Origin as SdkOrigin, MessageRef, SearchQuery, Session, SpecialUse } from '@pochard/plugin-sdk';
+import type { Account, Actor, MessageRef, Origin as SdkOrigin, SearchQuery, Session, SpecialUse } from '@pochard/plugin-sdk';
 import type { AccountId, MailboxId } from '../store/store.ts';
-import { type ParsedSource, parseSource } from './content/parsed-source.ts';
 import { messageView } from './content/message-view.ts';
+import { type ParsedSource, parseSource } from './content/parsed-source.ts';
 import { AccountContentReader } from './content/reader.ts';
 import { MailError } from './errors.ts';
 import { asMailError, guarded } from './hook-errors.ts';
@@ -76,10 +76,12 @@ export class HookedMailAccess implements MailAccess {
 
   async create(name: string, options: { readonly specialUse?: readonly SpecialUse[] } = {}): Promise<MailboxInfo> {
     await this.#mailboxBefore({ change: 'create', name });
-    const id = await this.mail.createMailbox(name, this.#origin, {
-      ...(options.specialUse === undefined ? {} : { specialUse: options.specialUse }),
-      limits: await this.#limits('status'),
-    });
+    const id = await this.#committed(
+      this.mail.createMailbox(name, this.#origin, {
+        ...(options.specialUse === undefined ? {} : { specialUse: options.specialUse }),
+        limits: await this.#limits('status'),
+      }),
+    );
     const info = this.mail.byId(id);
     if (info === undefined) throw new MailError('no-such-mailbox', 'The mailbox was deleted again');
     return info;
@@ -92,18 +94,18 @@ export class HookedMailAccess implements MailAccess {
       const { kept, text } = await this.keptOf(info, runOf(1, 0xffff_ffff), 'mailbox-deleted', 'all');
       if (kept.length > 0) throw new MailError('held', text ?? 'Messages in it may not be removed');
     }
-    await this.mail.deleteMailbox(info.id, this.#origin);
+    await this.#committed(this.mail.deleteMailbox(info.id, this.#origin));
   }
 
   async rename(name: string, newName: string): Promise<void> {
     const info = this.#named(name);
     await this.#mailboxBefore({ change: 'rename', name: info.name, newName });
-    await this.mail.renameMailbox(info.id, newName, this.#origin);
+    await this.#committed(this.mail.renameMailbox(info.id, newName, this.#origin));
   }
 
   async subscribe(name: string, on: 'subscribe' | 'unsubscribe'): Promise<void> {
     await this.#mailboxBefore({ change: on, name });
-    await this.mail.subscribe(name, on, this.#origin);
+    await this.#committed(this.mail.subscribe(name, on, this.#origin));
   }
 
   #mailboxBefore(
@@ -188,7 +190,7 @@ export class HookedMailAccess implements MailAccess {
 
   async #commitAppend(box: MailboxId, items: readonly AppendItem[], way: SdkOrigin): ReturnType<AccountMail['append']> {
     try {
-      return await this.mail.append(box, items, this.#origin, await this.#limits(way));
+      return await this.#committed(this.mail.append(box, items, this.#origin, await this.#limits(way)));
     } catch (error) {
       throw asMailError(error);
     }
@@ -207,17 +209,17 @@ export class HookedMailAccess implements MailAccess {
     change: FlagChange,
     options?: { readonly unchangedSince?: number },
   ): Promise<{ readonly seq: number; readonly changed: UidRuns; readonly modified: UidRuns }> {
-    return this.mail.store(box, uids, change, this.#origin, options);
+    return this.#committed(this.mail.store(box, uids, change, this.#origin, options));
   }
 
   async copy(box: MailboxId, uids: UidRuns, to: MailboxId): Promise<Relocated> {
     await this.#copyBefore('copy', box, uids, to);
-    return this.mail.copy(box, uids, to, this.#origin, await this.#limits('copy'));
+    return this.#committed(this.mail.copy(box, uids, to, this.#origin, await this.#limits('copy')));
   }
 
   async move(box: MailboxId, uids: UidRuns, to: MailboxId): Promise<Relocated> {
     await this.#copyBefore('move', box, uids, to);
-    return this.mail.move(box, uids, to, this.#origin);
+    return this.#committed(this.mail.move(box, uids, to, this.#origin));
   }
 
   #copyBefore(as: 'copy' | 'move', box: MailboxId, uids: UidRuns, to: MailboxId): void | Promise<void> {
@@ -236,13 +238,13 @@ export class HookedMailAccess implements MailAccess {
     options?: { readonly onlyDeleted?: boolean },
   ): Promise<{ readonly seq: number; readonly gone: UidRuns; readonly kept: UidRuns; readonly keptText: string | undefined }> {
     if (!this.#parts.hooks.has('expunge.before')) {
-      const { seq, gone } = await this.mail.expunge(box, uids, cause, this.#origin, options);
+      const { seq, gone } = await this.#committed(this.mail.expunge(box, uids, cause, this.#origin, options));
       return { seq, gone, kept: NO_UIDS, keptText: undefined };
     }
     const which = options?.onlyDeleted === true ? 'deleted' : 'all';
     const { asked, kept, text } = await this.keptOf(this.#known(box), uids, cause, which);
     // What was not asked about (it came, or got \Deleted, meanwhile) stays.
-    const { seq, gone } = await this.mail.expunge(box, subtractUids(asked, kept), cause, this.#origin, options);
+    const { seq, gone } = await this.#committed(this.mail.expunge(box, subtractUids(asked, kept), cause, this.#origin, options));
     return { seq, gone, kept, keptText: text };
   }
 
@@ -336,6 +338,13 @@ export class HookedMailAccess implements MailAccess {
     if (!hooks.has('quota.limits')) return own;
     const answer = await guarded(() => hooks.decide('quota.limits', { origin }, this.#context));
     return answer === undefined ? own : { ...own, ...answer };
+  }
+
+  /** Followers of the journal need not wait for their next look. */
+  async #committed<T>(change: Promise<T>): Promise<T> {
+    const answer = await change;
+    this.#parts.committed();
+    return answer;
   }
 
   #wayIn(): SdkOrigin {

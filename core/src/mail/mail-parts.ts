@@ -40,6 +40,8 @@ export interface MailParts {
   readonly log: MailLog;
   /** ms since 1970. */
   now(): number;
+  /** A hint that there is something new in some journal. */
+  committed(): void;
   /** The server itself, and a delivery, as actors. */
   readonly actors: { readonly system: Actor; readonly delivery: Actor };
 }

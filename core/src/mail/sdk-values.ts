@@ -1,5 +1,15 @@
 /** The core's accounts, mailboxes and messages as the plain values that plugins see. */
-import type { EmailId, Account, AccountId as SdkAccountId, MailboxRef, MailboxId as SdkMailboxId, MessageRef, SpecialUse, Uid, UidRanges } from '@pochard/plugin-sdk';
+import type {
+  Account,
+  EmailId,
+  MailboxRef,
+  MessageRef,
+  AccountId as SdkAccountId,
+  MailboxId as SdkMailboxId,
+  SpecialUse,
+  Uid,
+  UidRanges,
+} from '@pochard/plugin-sdk';
 import type { AccountId, ContentId, MailboxId } from '../store/store.ts';
 import type { MailboxInfo } from './journal/account-mail.ts';
 import type { UidRuns } from './journal/entry.ts';

@@ -119,6 +119,8 @@ export class AccountCreation {
       throw asMailError(error);
     }
     directory.forget(record);
+    // What was written with it may be the key that seals its mail: no codec's earlier "no" counts any more.
+    this.#parts.codecs.forget(record.id);
     return record;
   }
 

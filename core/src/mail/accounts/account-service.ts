@@ -120,8 +120,8 @@ export class AccountService implements Accounts {
     directory.forget(fresh.record);
     this.#sessions.revoke(id);
     codecs.forget(id);
-    await mails.forget?.(id);
     await store.erase(id);
+    await mails.forget?.(id);
   }
 
   async setPassword(id: AccountId, password: { readonly password: Uint8Array } | { readonly passwordHash: string }): Promise<void> {
@@ -134,7 +134,8 @@ export class AccountService implements Accounts {
       const hash = 'passwordHash' in password ? password.passwordHash : await this.#credentials.hash(password.password, NEVER);
       if ('passwordHash' in password) this.#credentials.requireUsable(hash);
       // Without the password nobody can wrap the key of sealed mail under it.
-      if (octets === undefined && account.sealed) throw new MailError('unsupported', 'An encrypted account needs the password, not its hash');
+      if (octets === undefined && account.sealed)
+        throw new MailError('unsupported', 'An encrypted account needs the password, not its hash');
       const context = { actor: actors.system, account };
       await commitWith(
         async ({ commit }) => {
@@ -146,6 +147,7 @@ export class AccountService implements Accounts {
         async (writes) => {
           const mail = await mails.get(id);
           await mail.writeRecords([this.#credentials.setting(id, PASSWORD, hash), ...writes], { by: 'api', actor: actors.system.name });
+          this.#parts.codecs.forget(id);
         },
       );
     } catch (error) {
@@ -177,7 +179,8 @@ export class AccountService implements Accounts {
   }
 
   async setAlias(address: string, to: readonly string[] | undefined): Promise<void> {
-    if (to !== undefined && (to.length === 0 || to.length > MAX_ALIAS_TARGETS)) throw new MailError('invalid', 'An alias has 1 to 1000 addresses');
+    if (to !== undefined && (to.length === 0 || to.length > MAX_ALIAS_TARGETS))
+      throw new MailError('invalid', 'An alias has 1 to 1000 addresses');
     const targets = to?.map((target) => normalizeAddress(target).full);
     try {
       await this.#parts.directory.setAlias(checkedAddress(address), targets);

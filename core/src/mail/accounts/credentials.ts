@@ -1,7 +1,7 @@
 /** Passwords of accounts, hashed, as records that leave with the account. */
 import type { CredentialCache } from '../../passwords/credential-cache.ts';
 import type { Passwords } from '../../passwords/passwords.ts';
-import type { AccountId, RecordRow, RecordWrite, Records } from '../../store/store.ts';
+import type { AccountId, RecordRow, Records, RecordWrite } from '../../store/store.ts';
 import type { MailLog } from '../log.ts';
 
 /** Id of the account's main password; app passwords have ids of their own. */
@@ -14,7 +14,12 @@ export class Credentials {
   readonly #cache: CredentialCache;
   readonly #log: MailLog;
 
-  constructor(options: { readonly records: Records; readonly passwords: Passwords; readonly cache: CredentialCache; readonly log: MailLog }) {
+  constructor(options: {
+    readonly records: Records;
+    readonly passwords: Passwords;
+    readonly cache: CredentialCache;
+    readonly log: MailLog;
+  }) {
     this.#records = options.records;
     this.#passwords = options.passwords;
     this.#cache = options.cache;
@@ -25,7 +30,11 @@ export class Credentials {
    * Which credential the secret is; `mismatch` when it is none of them; `undefined` when the account has no main password here, so that
    * somebody else may know it. @throws PasswordError
    */
-  async verify(id: AccountId, secret: Uint8Array, signal: AbortSignal): Promise<{ readonly credentialId: string } | 'mismatch' | undefined> {
+  async verify(
+    id: AccountId,
+    secret: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<{ readonly credentialId: string } | 'mismatch' | undefined> {
     const rows = await this.#records.list(tableOf(id), { limit: MAX_CREDENTIALS });
     for (const row of rows) {
       if (this.#cache.isRemembered(id, versionOf(row), secret)) return { credentialId: row.key };

@@ -3,7 +3,7 @@
  * `ifVersion: 0` makes a username or an address unique, whoever else is creating it now.
  */
 import { LRUCache } from 'lru-cache';
-import type { AccountId, RecordWrite, Records } from '../../store/store.ts';
+import type { AccountId, Records, RecordWrite } from '../../store/store.ts';
 import { MailError } from '../errors.ts';
 import type { AccountRecord, ProtocolName } from '../services.ts';
 import { type AddressName, normalizeAddress } from './names.ts';

@@ -59,7 +59,8 @@ export class Logins {
     const fail = (reason: LoginFailure['reason']) =>
       hooks.observe('auth.failed', { username: request.username, mechanism: request.mechanism, reason }, context);
     try {
-      if ((await throttle.wait(remoteAddress, request.username, signal)) === 'blocked') throw new MailError('rate', 'Too many failed logins');
+      if ((await throttle.wait(remoteAddress, request.username, signal)) === 'blocked')
+        throw new MailError('rate', 'Too many failed logins');
       const username = await this.#normalized(request.username, context);
       const verdict =
         username === undefined
@@ -89,13 +90,17 @@ export class Logins {
         throw new MailError('unavailable', 'Authentication is not available now', { cause: error });
       }
       const known = asMailError(error);
-      if (!signal.aborted && known instanceof MailError) fail(known.code === 'disabled' ? 'disabled' : error instanceof Refusal ? 'policy' : 'unavailable');
+      if (!signal.aborted && known instanceof MailError)
+        fail(known.code === 'disabled' ? 'disabled' : error instanceof Refusal ? 'policy' : 'unavailable');
       throw known;
     }
   }
 
   /** `undefined`: no account can have this name. */
-  async #normalized(typed: string, context: { readonly actor: MailParts['actors']['system']; readonly session: Session }): Promise<string | undefined> {
+  async #normalized(
+    typed: string,
+    context: { readonly actor: MailParts['actors']['system']; readonly session: Session },
+  ): Promise<string | undefined> {
     const { hooks } = this.#options.parts;
     const name = hooks.has('auth.normalize') ? await hooks.transform('auth.normalize', typed, context) : typed;
     try {
@@ -133,7 +138,9 @@ export class Logins {
           await hooks.gate('auth.succeeded', login, { actor, session, account, signal });
         };
         await commitWith(gate, async (writes) => {
-          if (writes.length > 0) await mail.writeRecords(writes, { by, actor: actor.name });
+          if (writes.length === 0) return;
+          await mail.writeRecords(writes, { by, actor: actor.name });
+          parts.codecs.forget(now.id);
         });
       }
       return sessions.open(now.id, { account, actor, session, access: new HookedMailAccess(parts, { account, mail, actor, session, by }) });

@@ -57,7 +57,15 @@ test('addresses: quoted, Unicode, without a domain', () => {
   assert.equal(normalizeAddress('*@example.test').full, '*@example.test');
 });
 
-for (const address of ['"a"b"@x.test', '"a\\"@x.test', 'a<b@x.test', 'a b@x.test', 'a\0@x.test', '"\r\n"@x.test', `${'ä'.repeat(80)}@x.test`]) {
+for (const address of [
+  '"a"b"@x.test',
+  '"a\\"@x.test',
+  'a<b@x.test',
+  'a b@x.test',
+  'a\0@x.test',
+  '"\r\n"@x.test',
+  `${'ä'.repeat(80)}@x.test`,
+]) {
   test(`address ${JSON.stringify(address.slice(0, 30))} is refused`, () => {
     assert.throws(() => normalizeAddress(address), { code: 'invalid' });
   });

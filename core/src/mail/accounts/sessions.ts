@@ -9,18 +9,30 @@ type EndReason = Parameters<LoggedIn['end']>[0];
 export class Sessions {
   readonly #hooks: HookCalls;
   readonly #now: () => number;
+  readonly #opened: (id: AccountId, session: LoggedIn) => void;
   readonly #byAccount = new Map<AccountId, Set<OpenSession>>();
 
-  constructor(options: { readonly hooks: HookCalls; now(): number }) {
+  /** `opened` is told of each new session. */
+  constructor(options: { readonly hooks: HookCalls; now(): number; opened(id: AccountId, session: LoggedIn): void }) {
     this.#hooks = options.hooks;
     this.#now = options.now;
+    this.#opened = options.opened;
   }
 
-  open(id: AccountId, login: { readonly account: Account; readonly actor: Actor; readonly session: Session; readonly access: MailAccess }): LoggedIn {
+  /** Oldest first. */
+  of(id: AccountId): readonly Session[] {
+    return [...(this.#byAccount.get(id) ?? [])].map(({ session }) => session);
+  }
+
+  open(
+    id: AccountId,
+    login: { readonly account: Account; readonly actor: Actor; readonly session: Session; readonly access: MailAccess },
+  ): LoggedIn {
     const session = new OpenSession(login, this.#now(), (opened, reason) => this.#closed(id, opened, reason));
     const others = this.#byAccount.get(id);
     if (others === undefined) this.#byAccount.set(id, new Set([session]));
     else others.add(session);
+    this.#opened(id, session);
     return session;
   }
 

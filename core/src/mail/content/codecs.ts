@@ -137,14 +137,16 @@ export class Codecs {
 
   byName(name: string): DeclaredCodec {
     const codec = this.#hooks.declared('store.codec').find((declared) => declared.name === name);
-    if (codec === undefined) throw new MailError('unavailable', 'Stored mail cannot be read now', { cause: new Error(`codec ${name} is not loaded`) });
+    if (codec === undefined)
+      throw new MailError('unavailable', 'Stored mail cannot be read now', { cause: new Error(`codec ${name} is not loaded`) });
     return codec;
   }
 
   /** @throws MailError unavailable when it is missing or does not encrypt */
   encryptByName(name: string): EncryptCodec {
     const codec = this.byName(name);
-    if (!isEncrypt(codec)) throw new MailError('unavailable', 'Stored mail cannot be read now', { cause: new Error(`codec ${name} does not encrypt`) });
+    if (!isEncrypt(codec))
+      throw new MailError('unavailable', 'Stored mail cannot be read now', { cause: new Error(`codec ${name} does not encrypt`) });
     return codec;
   }
 

@@ -3,13 +3,13 @@
  * lie apart, decoded where that loses nothing, under the digest of their octets: once per account, or once (DESIGN §3).
  */
 import type { Account, Actor, ByteRange, Segment as CodecSegment, Session } from '@pochard/plugin-sdk';
-import { encodeParts } from '../../mime/part-table.ts';
 import { walkParts } from '../../mime/part.ts';
+import { encodeParts } from '../../mime/part-table.ts';
 import { preview, previewOf, previewSources } from '../../mime/preview.ts';
 import type { AccountId, BlobId, Blobs, ContentId, ContentMeta, Contents, NewContent, Segment } from '../../store/store.ts';
 import { MailError } from '../errors.ts';
 import { MEMORY_OCTETS } from '../spool.ts';
-import type { CodecScope, Codecs, CodecStack, Notes, SegmentRole } from './codecs.ts';
+import type { CodecScope, CodecStack, Codecs, Notes, SegmentRole } from './codecs.ts';
 import { bindingOf, cut } from './codecs.ts';
 import { encodeManifest } from './manifest.ts';
 import { type ParsedSource, shiftParts } from './parsed-source.ts';
@@ -211,7 +211,8 @@ class SegmentWriter {
     if (this.#stack.codecs.length === 0) return this.#segments;
     // It stands for no octet of the message: it says how many octets each segment has decoded, and keeps the codecs' notes.
     const data = encodeManifest(this.#manifest);
-    if (data.length > MANIFEST_OCTETS) throw new MailError('unavailable', 'The message cannot be stored', { cause: new RangeError('notes of codecs are too large') });
+    if (data.length > MANIFEST_OCTETS)
+      throw new MailError('unavailable', 'The message cannot be stored', { cause: new RangeError('notes of codecs are too large') });
     return [{ at: 'inline', sizeOctets: 0, data }, ...this.#segments];
   }
 

@@ -4,8 +4,8 @@
  */
 import type { Account, Actor, ByteRange, Session } from '@pochard/plugin-sdk';
 import { LRUCache } from 'lru-cache';
-import { decodeParts, PartTableError } from '../../mime/part-table.ts';
 import type { MimePart } from '../../mime/part.ts';
+import { decodeParts, PartTableError } from '../../mime/part-table.ts';
 import type { AccountId, ContentId, MetaColumn, Store, StoredContent, StoredSegment } from '../../store/store.ts';
 import { MailError } from '../errors.ts';
 import { asMailError } from '../hook-errors.ts';
@@ -120,7 +120,9 @@ export class AccountContentReader implements ContentReader {
   }
 
   /** One call for each codec that sealed some of them. */
-  async #unseal(rows: readonly { readonly id: ContentId; readonly octets: Uint8Array }[]): Promise<readonly ReturnType<typeof decodeRecord>[]> {
+  async #unseal(
+    rows: readonly { readonly id: ContentId; readonly octets: Uint8Array }[],
+  ): Promise<readonly ReturnType<typeof decodeRecord>[]> {
     const { codecs, account, actor, session, store } = this.#options;
     const framed = rows.map(({ id, octets }) => ({ id, ...unframeSealed(octets) }));
     const records = new Map<number, ReturnType<typeof decodeRecord>>();

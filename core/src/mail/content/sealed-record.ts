@@ -32,7 +32,8 @@ export function encodeRecord({ meta, notes }: MetadataRecord): Uint8Array {
 export function decodeRecord(octets: Uint8Array): MetadataRecord {
   const fields = splitFields(octets);
   const [envelope, structure, body, preview, sentAt, head, parts, notes] = fields;
-  if (fields.length !== 8 || !envelope || !structure || !body || !preview || !head || !parts || !notes || sentAt?.length !== 8) throw damaged();
+  if (fields.length !== 8 || !envelope || !structure || !body || !preview || !head || !parts || !notes || sentAt?.length !== 8)
+    throw damaged();
   const at = sentAt.readDoubleBE();
   return {
     meta: {

@@ -3,9 +3,9 @@
  * once, however many recipients it has; contents are each account's own.
  */
 import { createHash, createHmac, randomBytes } from 'node:crypto';
-import type { Account, Message, Delivery as SdkDelivery, Routing, SpecialUse, Verdict } from '@pochard/plugin-sdk';
-import { countFields, type ParsedSource, parseSource } from '../content/parsed-source.ts';
+import type { Account, Message, Routing, Delivery as SdkDelivery, SpecialUse, Verdict } from '@pochard/plugin-sdk';
 import { messageView } from '../content/message-view.ts';
+import { countFields, type ParsedSource, parseSource } from '../content/parsed-source.ts';
 import { MailError } from '../errors.ts';
 import { asMailError, guarded } from '../hook-errors.ts';
 import type { AccountMail, MailboxInfo } from '../journal/account-mail.ts';
@@ -57,7 +57,8 @@ export class DeliveryService implements Delivery {
     let changed: MessageSource | undefined;
     try {
       const received = await parseSource(source, 'digest', signal);
-      if (countFields(received.parsed.head, RECEIVED) >= MAX_RECEIVED_FIELDS) throw new MailError('policy', 'The message goes round in circles');
+      if (countFields(received.parsed.head, RECEIVED) >= MAX_RECEIVED_FIELDS)
+        throw new MailError('policy', 'The message goes round in circles');
       const { hooks } = this.#parts;
       const isHeard = hooks.has('delivery.received') || hooks.has('delivery.scan') || hooks.has('delivery.route');
       const id = randomBytes(12).toString('base64url');
@@ -157,7 +158,8 @@ export class DeliveryService implements Delivery {
   }
 
   #mailboxOf(mail: AccountMail, which: Routing['mailbox']): MailboxInfo | undefined {
-    const box = typeof which === 'object' ? mail.byName(which.name) : which === 'INBOX' ? undefined : mail.bySpecialUse(which satisfies SpecialUse);
+    const box =
+      typeof which === 'object' ? mail.byName(which.name) : which === 'INBOX' ? undefined : mail.bySpecialUse(which satisfies SpecialUse);
     return box?.selectable === true ? box : undefined;
   }
 

@@ -75,7 +75,9 @@ export class Recipients {
       if (answer?.result === 'alias') next = answer.to;
       else {
         const lookup = answer === undefined && hooks.has('account.lookup');
-        const seed = answer?.account ?? (lookup ? await guarded(() => hooks.decide('account.lookup', { username: address.full }, context)) : undefined);
+        const seed =
+          answer?.account ??
+          (lookup ? await guarded(() => hooks.decide('account.lookup', { username: address.full }, context)) : undefined);
         if (seed === undefined) throw noSuchRecipient();
         const { record } = await this.#creation.fromSeed(seed, undefined);
         if (!hooks.has('rcpt.expand')) return this.#add(record, address.full, undefined, targets);

@@ -1,0 +1,104 @@
+/** Puts the mail services together: what `main` calls after it has a store, a bus and a plugin host. */
+import { randomBytes } from 'node:crypto';
+import type { LoginThrottle } from '../net/throttle.ts';
+import type { CredentialCache } from '../passwords/credential-cache.ts';
+import type { Passwords } from '../passwords/passwords.ts';
+import type { HookCalls } from '../plugins/hook-calls.ts';
+import { createActor } from '../plugins/identities.ts';
+import type { AccountId, Bus, Store } from '../store/store.ts';
+import { AccountCreation } from './accounts/account-creation.ts';
+import { AccountService } from './accounts/account-service.ts';
+import { Credentials } from './accounts/credentials.ts';
+import { Directory } from './accounts/directory.ts';
+import { Logins } from './accounts/login.ts';
+import { Sessions } from './accounts/sessions.ts';
+import { Codecs } from './content/codecs.ts';
+import { Ingest } from './content/ingest.ts';
+import { ContentCache } from './content/reader.ts';
+import { DeliveryService } from './delivery/delivery-service.ts';
+import { Recipients } from './delivery/recipients.ts';
+import type { MailHostServices } from './host-services.ts';
+import { JournalEvents } from './journal-events.ts';
+import { JournalFollowers } from './journal-followers.ts';
+import type { MailLog } from './log.ts';
+import type { MailParts, SearchMailbox } from './mail-parts.ts';
+import { MatchWindow } from './match-window.ts';
+import type { LoggedIn, MailServices, Spool } from './services.ts';
+import type { MailSettings } from './settings.ts';
+
+/** Plain contents that were lately opened. */
+const CONTENT_CACHE_OCTETS = 16 * 1024 * 1024;
+
+export interface MailServicesOptions {
+  readonly store: Store;
+  readonly bus: Bus;
+  readonly hooks: HookCalls;
+  readonly mails: MailParts['mails'];
+  readonly passwords: Passwords;
+  readonly credentialCache: CredentialCache;
+  readonly throttle: LoginThrottle;
+  readonly spool: Spool;
+  readonly settings: MailSettings;
+  readonly search: SearchMailbox;
+  readonly log: MailLog;
+  /** ms since 1970. */
+  readonly now: () => number;
+  /** Settles after `ms`, or at once when the signal aborts; never rejects. */
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** What the plugin host was made with: bound here. */
+  readonly host?: MailHostServices;
+}
+
+export interface RunningMailServices extends MailServices {
+  readonly accounts: AccountService;
+  readonly delivery: DeliveryService;
+  /** The `journal` taps: start before listeners open, stop after they have closed. */
+  readonly followers: JournalFollowers;
+  /** Entries as the SDK's events, for SSE and push. */
+  readonly events: JournalEvents;
+  /** For what else is built on the same parts (search, fsck, import). */
+  readonly parts: MailParts;
+}
+
+export function createMailServices(options: MailServicesOptions): RunningMailServices {
+  const { store, bus, hooks, mails, passwords, spool, settings, search, log, now } = options;
+  const actors = { system: createActor({ type: 'system', name: 'system' }), delivery: createActor({ type: 'delivery', name: 'delivery' }) };
+  const codecs = new Codecs({ hooks, actor: actors.system });
+  const directory = new Directory({ records: store.records, delimiter: settings.recipientDelimiter });
+  const { thresholdOctets, dedupe } = settings.attachments;
+  const parts: MailParts = {
+    store,
+    hooks,
+    mails,
+    directory,
+    codecs,
+    ingest: new Ingest({ contents: store.contents, blobs: store.blobs, codecs, thresholdOctets, dedupe }),
+    cache: new ContentCache(CONTENT_CACHE_OCTETS),
+    matches: new MatchWindow(now),
+    settings,
+    digestKey: randomBytes(32),
+    search,
+    log,
+    now,
+    actors,
+    committed: () => followers.poke(),
+  };
+  const credentials = new Credentials({ records: store.records, passwords, cache: options.credentialCache, log });
+  const creation = new AccountCreation(parts, credentials);
+  const opened = (id: AccountId, { account, session }: LoggedIn) => {
+    if (!account.sealed) return;
+    const tell = async () => {
+      if (await codecs.canOpen(account, session)) await followers.unlocked(id);
+    };
+    tell().catch((error: unknown) => log.error({ account: id, err: error }, 'followers were not told of an unlock'));
+  };
+  const sessions = new Sessions({ hooks, now, opened });
+  const logins = new Logins({ parts, credentials, creation, sessions, throttle: options.throttle });
+  const accounts = new AccountService({ parts, credentials, creation, sessions, logins });
+  const delivery = new DeliveryService(parts, new Recipients(parts, creation), spool);
+  const quotaOf = async (id: AccountId) => (await directory.get(id))?.quotaOctets ?? settings.defaultQuotaOctets;
+  const events = new JournalEvents({ quotaOf });
+  const followers = new JournalFollowers({ parts, events, sessionsOf: (id) => sessions.of(id), sleep: options.sleep });
+  options.host?.bind({ parts, accounts, spool, passwords, bus });
+  return { accounts, delivery, spool, followers, events, parts };
+}

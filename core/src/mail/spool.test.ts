@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdtemp, open, readdir, readFile, rm, unlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { MessageSource } from './services.ts';
+import { MEMORY_OCTETS, openSpool, type SpoolOptions } from './spool.ts';
+
+const never = new AbortController().signal;
+const noLimit = { limitOctets: Number.MAX_SAFE_INTEGER, signal: never };
+
+async function folder(t: TestContext): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'spool-'));
+  t.after(() => rm(directory, { recursive: true, force: true }));
+  return directory;
+}
+async function spoolIn(t: TestContext, options: Partial<SpoolOptions> = {}) {
+  return openSpool({ directory: await folder(t), ...options });
+}
+async function* pieces(text: Buffer, size: number): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < text.length; at += size) yield text.subarray(at, at + size);
+}
+async function octets(source: MessageSource, range?: { readonly start: number; readonly end: number }): Promise<Buffer> {
+  return Buffer.concat(await Array.fromAsync(source.open(range)));
+}
+function lines(count: number): Buffer {
+  return Buffer.from(Array.from({ length: count }, (_, n) => `line ${n} of a message that goes on and on\r\n`).join(''));
+}
+
+test('a message over the limit is refused before the rest of it is read', async (t) => {
+  const spool = await spoolIn(t);
+  let given = 0;
+  async function* endless(): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      given += 1000;
+      yield Buffer.alloc(1000, 'a');
+    }
+  }
+  await assert.rejects(spool.receive(endless(), { limitOctets: 5000, signal: never }), { code: 'too-big' });
+  assert.equal(given, 6000);
+});
+
+test('a full disk is a temporary failure, and the file is closed', async (t) => {
+  let closed = 0;
+  const spool = await spoolIn(t, {
+    async openFile() {
+      return {
+        write: () => Promise.reject(Object.assign(new Error('no space'), { code: 'ENOSPC' })),
+        read: () => Promise.reject(new Error('not reached')),
+        close: async () => {
+          closed += 1;
+        },
+      };
+    },
+  });
+  await assert.rejects(spool.receive(pieces(lines(20_000), 8192), noLimit), { code: 'unavailable' });
+  assert.equal(closed, 1);
+});
+
+test('an aborted receive rejects and leaves nothing', async (t) => {
+  const directory = await folder(t);
+  const spool = await openSpool({ directory });
+  const abort = new AbortController();
+  async function* broken(): AsyncGenerator<Uint8Array> {
+    yield* pieces(lines(20_000), 8192);
+    abort.abort(new Error('client has gone'));
+    yield Buffer.from('more');
+  }
+  await assert.rejects(spool.receive(broken(), { limitOctets: 1e9, signal: abort.signal }), /client has gone/);
+  assert.deepEqual(await readdir(directory), []);
+});
+
+test('bare LF becomes CRLF once, wherever the stream is cut', async (t) => {
+  const spool = await spoolIn(t);
+  for (const size of [1, 2, 3, 100]) {
+    const source = await spool.receive(pieces(Buffer.from('a: b\n\r\nx\ny\r\nz\r'), size), noLimit);
+    assert.equal(source.bytes && Buffer.from(source.bytes).toString(), 'a: b\r\n\r\nx\r\ny\r\nz\r');
+    assert.equal(source.sizeOctets, 16);
+  }
+});
+
+test('up to 256 KiB lie in memory, more in a file that shows nothing of the message', async (t) => {
+  const directory = await folder(t);
+  let path = '';
+  const spool = await openSpool({
+    directory,
+    async openFile(name) {
+      path = name;
+      return open(name, 'wx+', 0o600); // linked, so that the test can look inside
+    },
+  });
+  const small = await spool.receive(pieces(Buffer.alloc(MEMORY_OCTETS, 'a'), 60_000), noLimit);
+  assert.equal(small.bytes?.length, MEMORY_OCTETS);
+  const text = lines(30_000);
+  const big = await spool.receive(pieces(text, 10_007), noLimit);
+  assert.equal(big.bytes, undefined);
+  assert.equal(big.sizeOctets, text.length);
+  const stored = await readFile(path);
+  assert.equal(stored.length, text.length);
+  assert.equal(stored.includes('message'), false);
+  assert.deepEqual(await octets(big), text);
+  await unlink(path);
+  await big.dispose();
+  await big.dispose(); // harmless
+  await assert.rejects(octets(big), /disposed/);
+});
+
+test('any range of a spooled message can be read, several at once', async (t) => {
+  const spool = await spoolIn(t);
+  const text = lines(30_000);
+  const source = await spool.receive(pieces(text, 65_536), noLimit);
+  const ranges = [
+    [0, 1],
+    [15, 17],
+    [16, 32],
+    [65_535, 65_537],
+    [100_001, 400_003],
+    [text.length - 5, text.length],
+    [text.length - 5, text.length + 100],
+    [7, 7],
+  ] as const;
+  await Promise.all(ranges.map(async ([start, end]) => assert.deepEqual(await octets(source, { start, end }), text.subarray(start, end))));
+  await source.dispose();
+});
+
+test('when the memory for all messages is used up, small ones go to disk too', async (t) => {
+  const spool = await spoolIn(t, { memoryBudgetOctets: 100_000 });
+  const text = lines(2000);
+  const first = await spool.receive(pieces(text, 5000), noLimit);
+  const second = await spool.receive(pieces(text, 5000), noLimit);
+  assert.notEqual(first.bytes, undefined);
+  assert.equal(second.bytes, undefined);
+  assert.deepEqual(await octets(second), text);
+  await first.dispose();
+  const third = await spool.receive(pieces(text, 5000), noLimit);
+  assert.notEqual(third.bytes, undefined);
+  await Promise.all([second.dispose(), third.dispose()]);
+});
+
+test('what a process that died left is removed at the next start', async (t) => {
+  const directory = await folder(t);
+  await writeFile(join(directory, 'ab12.spool'), 'noise');
+  await openSpool({ directory });
+  assert.deepEqual(await readdir(directory), []);
+});
+
+test('50 messages of 10 MB at once stay within a fixed memory', async (t) => {
+  const spool = await spoolIn(t);
+  const block = lines(1500).subarray(0, 64 * 1024);
+  const digest = createHash('sha256');
+  for (let n = 0; n < 160; n += 1) digest.update(block);
+  const expected = digest.digest('hex');
+  async function* stream(): AsyncGenerator<Uint8Array> {
+    for (let n = 0; n < 160; n += 1) yield Buffer.from(block);
+  }
+  const before = process.memoryUsage().rss;
+  const sources = await Promise.all(Array.from({ length: 50 }, () => spool.receive(stream(), noLimit)));
+  const used = process.memoryUsage().rss - before;
+  assert.ok(used < 200 * 1024 * 1024, `${Math.round(used / 1048576)} MiB more`);
+  const [first] = sources;
+  assert.ok(first);
+  const seen = createHash('sha256');
+  for await (const chunk of first.open()) seen.update(chunk);
+  assert.equal(seen.digest('hex'), expected);
+  await Promise.all(sources.map((source) => source.dispose()));
+});
