@@ -1,5 +1,5 @@
 /**
- * The embedded store alone: commits, list views, chunk loads. `npx node bench/store.ts [seconds per step]`.
+ * The embedded store alone: commits, list views, chunk loads. `npx node bench/store.ts [seconds per step] [in flight,...]`.
  * Figures of this machine in this minute: compare ratios, and CPU per operation.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -54,13 +54,13 @@ function content(id: ContentId): NewContent {
   };
 }
 
-async function commits(store: SqliteStore, inFlight: number): Promise<void> {
+async function commits(store: SqliteStore, inFlight: number, step: number): Promise<void> {
   const until = performance.now() + SECONDS * 1_000;
   const cpu = process.cpuUsage();
   const begun = performance.now();
   const waits: number[] = [];
   async function client(n: number): Promise<void> {
-    const account = `bench${inFlight}x${n}` as AccountId;
+    const account = `bench${step}x${n}` as AccountId;
     for (let seq = 1; performance.now() < until; seq++) {
       const at = performance.now();
       const proposal: Proposal = {
@@ -144,7 +144,7 @@ async function chunks(store: SqliteStore): Promise<void> {
 const folder = await mkdtemp(join(tmpdir(), 'pochard-bench-'));
 const store = await openSqliteStore({ folder });
 try {
-  for (const inFlight of [1, 8, 32]) await commits(store, inFlight);
+  for (const [step, inFlight] of (process.argv[3] ?? '1,8,32').split(',').map(Number).entries()) await commits(store, inFlight, step);
   await lists(store);
   await chunks(store);
 } finally {

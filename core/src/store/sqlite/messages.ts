@@ -205,7 +205,8 @@ class Arena {
   readonly #bytes: Uint8Array;
   #used = 0;
   constructor(octets: number) {
-    this.#bytes = new Uint8Array(octets);
+    // Not from the pool, so that it can be transferred; not zeroed, as all of it is written.
+    this.#bytes = Buffer.allocUnsafeSlow(octets);
   }
   get buffer(): ArrayBufferLike {
     return this.#bytes.buffer;

@@ -90,7 +90,6 @@ function serve(writer: Writer): void {
       close();
       return;
     }
-    lookAtWal();
     idleTimer = setTimeout(tidy, settings.idleMs);
   }
 
