@@ -21,3 +21,11 @@ export const systemClock: HostClock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** @throws what `work` throws, or `complaint` with the limit; the work goes on then, and what it throws later is nobody's */
+export async function inTime(work: () => Promise<void>, clock: HostClock, limitMs: number, complaint: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const cancel = clock.after(limitMs, () => reject(new Error(`${complaint} within ${limitMs / 1000} s`)));
+    work().then(resolve, reject).finally(cancel);
+  });
+}

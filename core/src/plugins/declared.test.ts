@@ -149,6 +149,8 @@ test('an encrypting codec seals metadata, one result for each; its own taps see 
   assert(declared?.canOpen && declared.openMetadata && declared.sealMetadata);
   assert.equal(declared.canOpen(context.account, session), true);
   assert.equal(declared.canOpen(context.account, { ...session, id: 'other' }), false);
+  // Were it outside its own scope, the next mail would be stored plain.
+  assert.equal(await declared.appliesTo(account('ada@a.example', { sealed: true }), context), true);
   const sealed = { octets: await declared.sealMetadata(Buffer.from('x'), codecContext), binding: codecContext.binding };
   assert.deepEqual(await declared.openMetadata([sealed], context), [{ plain: Buffer.from('x') }]);
   await assert.rejects(async () => declared.openMetadata?.([sealed, sealed], context), HookUnavailable);

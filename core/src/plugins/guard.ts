@@ -71,7 +71,6 @@ export class GuardedTap {
   readonly parts: GuardParts;
   readonly breaker: Breaker;
   readonly #meter: TapMeter;
-  readonly #isEverywhere: boolean;
   readonly #watched: number;
   #log: Log | undefined;
   #pluginLog: Log | undefined;
@@ -83,12 +82,11 @@ export class GuardedTap {
     this.breaker = breaker;
     ({ kind: this.kind, onFault: this.onFault } = specs[record.hook]);
     this.#meter = parts.metrics.tap(record.plugin, record.hook);
-    this.#isEverywhere = record.scope.isEverywhere;
     this.#watched = parts.watchdog?.register(record.plugin, record.hook) ?? 0;
   }
 
   covers(about: unknown, context: CallContext): boolean {
-    return this.#isEverywhere || this.record.scope.covers(this.record.hook, about, context);
+    return this.record.scope.isEverywhere || this.record.scope.covers(this.record.hook, about, context);
   }
 
   /** Calls the tap and `done` exactly once, perhaps before it returns. Throws only what `done` throws. */

@@ -12,7 +12,7 @@ import type {
   PluginEntry,
   TSchema,
 } from '@pochard/plugin-sdk';
-import type { HostClock } from './clock.ts';
+import { type HostClock, inTime } from './clock.ts';
 import type { SchemaChecker } from './config-check.ts';
 import { PermissionMissing } from './errors.ts';
 import type { HostMailWriter, HostPasswords, HostServices } from './host-services.ts';
@@ -40,16 +40,20 @@ export interface ContextParts {
   readonly sessionSecrets: SessionSecrets;
 }
 
+const closeLimitMs = 30_000; // for each function: a database that hangs must not keep the server from going
+
 /** The context of one plugin entry, and its end. */
 export class PluginScope {
   readonly context: PluginContext<Permission>;
   readonly #closers: (() => Awaitable<void>)[] = [];
   readonly #log: Log;
+  readonly #clock: HostClock;
   readonly #tables = new Set<string>();
   readonly #places: string[] = [];
 
   constructor(parts: ContextParts) {
     this.#log = parts.log;
+    this.#clock = parts.clock;
     this.context = this.#make(parts);
   }
   /** The session secrets that this entry has a use for. */
@@ -60,7 +64,7 @@ export class PluginScope {
   async close(): Promise<void> {
     for (const close of this.#closers.reverse().splice(0)) {
       try {
-        await close();
+        await inTime(async () => close(), this.#clock, closeLimitMs, 'has not closed');
       } catch (error) {
         this.#log.error('onClose failed', { error });
       }

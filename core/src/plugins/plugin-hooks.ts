@@ -39,29 +39,19 @@ export class Registration {
   readonly #followers: Registered['followers'][number][] = [];
   readonly #declared: Registered['declared'][number][] = [];
   #isOpen = true;
-  /** A codec of the account's own plugin must see what it seals. Known once the plugin has declared one. */
-  #seals = false;
+  readonly #scope: Scope;
   readonly hooks: Hooks<Permission>;
 
   constructor(options: RegistrationOptions) {
     this.#options = options;
+    const { permissions, entry } = options;
+    this.#scope = new Scope(entry.scope, permissions.has('plaintext') && entry.sealedAccounts !== 'allow');
     this.hooks = this.#makeHooks() as unknown as Hooks<Permission>;
   }
   /** Tapping later throws. */
   close(): Registered {
     this.#isOpen = false;
-    if (!this.#seals) return { taps: this.#taps, followers: this.#followers, declared: this.#declared };
-    // Taps made before the codec was declared got the narrower scope.
-    const scope = this.#scope();
-    const widened = (guarded: GuardedTap) => new GuardedTap({ ...guarded.record, scope }, guarded.parts);
-    return {
-      taps: this.#taps.map(({ hook, tap }) => ({ hook, tap: { ...tap, guarded: widened(tap.guarded) } })),
-      followers: this.#followers.map(({ follower, guarded }) => {
-        const again = widened(guarded);
-        return { follower: followerOf(again, follower), guarded: again };
-      }),
-      declared: this.#declared,
-    };
+    return { taps: this.#taps, followers: this.#followers, declared: this.#declared };
   }
 
   #tap(hook: TappedName, fn: unknown, options: TapOptions<string> | undefined): void {
@@ -92,11 +82,11 @@ export class Registration {
   #declare(hook: DeclareName, thing: unknown): void {
     this.#mustBeOpen(hook);
     const { plugin, permissions, entry, guard } = this.#options;
-    const base = { hook, plugin, deadlineMs: this.#deadlineMs(hook), scope: this.#scope(), hasPlaintext: permissions.has('plaintext') };
+    const base = { hook, plugin, deadlineMs: this.#deadlineMs(hook), scope: this.#scope, hasPlaintext: permissions.has('plaintext') };
     const made = declare(hook, thing, { base, guard });
     const key = declaredKey(hook, made);
     if (this.#declared.some((other) => declaredKey(other.hook, other.thing) === key)) throw new TypeError(`${key} is declared twice`);
-    if ('canOpen' in made && made.canOpen !== undefined) this.#seals = true;
+    if ('canOpen' in made && made.canOpen !== undefined) this.#scope.includeSealed();
     if (entry.shadow !== true) this.#declared.push({ hook, thing: made });
   }
 
@@ -110,17 +100,13 @@ export class Registration {
       label: options?.label,
       stage: stageOf(hook, options?.stage),
       deadlineMs: this.#deadlineMs(hook),
-      scope: this.#scope(),
+      scope: this.#scope,
       hasPlaintext: permissions.has('plaintext'),
       limit: argumentLimit(hook, permissions),
       check: checks.for(hook),
       fn: fn as TapFunction,
     };
     return new GuardedTap(record, guard);
-  }
-  #scope(): Scope {
-    const { permissions, entry } = this.#options;
-    return new Scope(entry.scope, permissions.has('plaintext') && !this.#seals && entry.sealedAccounts !== 'allow');
   }
   #deadlineMs(hook: HookName): number {
     return this.#options.entry.deadlineMs?.[hook] ?? specs[hook].deadlineMs;

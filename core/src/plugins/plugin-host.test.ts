@@ -280,6 +280,25 @@ test('shadow taps run after the live result, change nothing, and their differenc
   assert.deepEqual(host.followers(), []);
 });
 
+test('an onClose that fails or hangs does not keep the others, nor the server', async (t) => {
+  const closed: string[] = [];
+  const { host, clock, logged } = await startHost(t, [
+    pluginOf(({ onClose }) => {
+      onClose(() => void closed.push('first made'));
+      onClose(() => new Promise(() => undefined));
+      onClose(() => {
+        throw new Error('broken');
+      });
+    }),
+  ]);
+  const { formerClosed } = await host.reload([]);
+  for (let turn = 0; turn < 10; turn += 1) await new Promise(setImmediate);
+  clock.advance(30_000);
+  await formerClosed;
+  assert.deepEqual(closed, ['first made']);
+  assert.equal(logged.filter(({ message: text }) => text === 'onClose failed').length, 2);
+});
+
 test('two plugins cannot declare the same thing', async (t) => {
   const { host } = await startHost(t, []);
   const declares = (name: string) =>

@@ -1,6 +1,6 @@
 import { type HookName, type Permission, type Plugin, type PluginEntry, sdkVersion, specs, Type } from '@pochard/plugin-sdk';
 import type { AnswerChecks } from './answer-checks.ts';
-import type { HostClock } from './clock.ts';
+import { type HostClock, inTime } from './clock.ts';
 import { ConfigError, checkedConfig, type SchemaChecker, suggestion } from './config-check.ts';
 import { PluginLoadError } from './errors.ts';
 import type { InFlight, Registered } from './generation.ts';
@@ -169,17 +169,11 @@ async function applied(
     sessionSecrets,
   });
   try {
-    await inTime(async () => plugin.apply(scope.context as never, config as never), clock);
+    await inTime(async () => plugin.apply(scope.context as never, config as never), clock, applyLimitMs, 'apply has not returned');
   } catch (error) {
     registration.close();
     await scope.close();
     throw error;
   }
   return { id, plugin, entry, registered: registration.close(), scope };
-}
-async function inTime(work: () => Promise<void>, clock: HostClock): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const cancel = clock.after(applyLimitMs, () => reject(new Error(`apply has not returned within ${applyLimitMs / 1000} s`)));
-    work().then(resolve, reject).finally(cancel);
-  });
 }

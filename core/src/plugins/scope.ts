@@ -6,16 +6,24 @@ export class Scope {
   readonly #domains: ReadonlySet<string> | undefined;
   readonly #accounts: ReadonlySet<string> | undefined;
   readonly #listeners: ReadonlySet<string> | undefined;
-  readonly #skipsSealed: boolean;
+  #skipsSealed: boolean;
+  /** Nothing is outside: the check that idle scopes cost. */
+  isEverywhere: boolean;
 
-  /** `skipsSealed`: the plugin has `plaintext`, is not the codec that seals, and the entry does not allow sealed accounts. */
+  /** `skipsSealed`: the plugin has `plaintext`, and the entry does not allow sealed accounts. */
   constructor(scope: PluginEntry['scope'], skipsSealed: boolean) {
     this.#domains = scope?.domains && new Set(scope.domains.map(fold));
     this.#accounts = scope?.accounts && new Set(scope.accounts.map(fold));
     this.#listeners = scope?.listeners && new Set(scope.listeners);
     this.#skipsSealed = skipsSealed;
+    this.isEverywhere = this.#isUnlimited();
   }
-  get isEverywhere(): boolean {
+  /** The plugin declares the codec that seals: it must see what it seals, with this and all its other taps. */
+  includeSealed(): void {
+    this.#skipsSealed = false;
+    this.isEverywhere = this.#isUnlimited();
+  }
+  #isUnlimited(): boolean {
     return !this.#skipsSealed && this.#domains === undefined && this.#accounts === undefined && this.#listeners === undefined;
   }
   /** `about` is the tap's first argument: before there is an account, it names one. */
