@@ -87,5 +87,5 @@ export const specs = {
   'health.check': { kind: 'declare', deadlineMs: 1_000, onFault: 'start' },
 } as const satisfies { readonly [Name in HookName]: HookSpec<KindAt<Name>> };
 
-/** The tapable hook behind each name; what is declared needs none, it is a registry whose functions the guard wraps alike. */
+/** The hooks that are tapped; what is declared is a registry, whose functions the guard wraps alike. */
 export type TappedName = { [Name in HookName]: KindAt<Name> extends 'declare' ? never : Name }[HookName];
