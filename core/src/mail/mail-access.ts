@@ -26,6 +26,7 @@ import { FLAGS } from './journal/layout.ts';
 import { countUids, intersectUids, NO_UIDS, runOf, runsOf, subtractUids, unionUids } from './journal/uid-runs.ts';
 import type { MailParts } from './mail-parts.ts';
 import { accountIdOf, mailboxRef, messageRef, uidRanges } from './sdk-values.ts';
+import { searchMailbox } from './search/search.ts';
 import type { AppendMessage, ContentReader, MailAccess } from './services.ts';
 
 /** Messages that `expunge.before` is asked about at a time. */
@@ -302,7 +303,7 @@ export class HookedMailAccess implements MailAccess {
     query: SearchQuery,
     options: { readonly within: UidRuns; readonly signal: AbortSignal },
   ): Promise<Uint32Array> {
-    const { hooks, search } = this.#parts;
+    const { hooks, log } = this.#parts;
     const info = this.#known(box);
     const context = { ...this.#context, signal: options.signal };
     let asked = query;
@@ -311,8 +312,8 @@ export class HookedMailAccess implements MailAccess {
       asked = await guarded(() => hooks.transform('search.rewrite', query, { ...context, mailboxes }));
     }
     await this.authorize(box, options.within, looksInside(asked) ? 'content' : 'metadata');
-    const deps = { content: this.content, now: () => this.#parts.now() };
-    const find = async (within: UidRuns) => search(deps, asked, await this.mail.state(box), within, options.signal);
+    const deps = { content: this.content, log };
+    const find = async (within: UidRuns) => searchMailbox(deps, asked, await this.mail.state(box), within, options.signal);
     if (!hooks.has('search.plan')) return find(options.within);
     const mailbox = mailboxRef(this.#id, info);
     const plan = await guarded(() => hooks.decide('search.plan', { query: asked, mailbox }, context));

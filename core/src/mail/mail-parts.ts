@@ -1,27 +1,17 @@
 /** What the mail services are built of; made once by `createMailServices`. */
-import type { Account, Actor, SearchQuery } from '@pochard/plugin-sdk';
+import type { Account, Actor } from '@pochard/plugin-sdk';
 import type { HookCalls } from '../plugins/hook-calls.ts';
 import type { AccountId, Store } from '../store/store.ts';
 import type { Directory } from './accounts/directory.ts';
 import type { Codecs } from './content/codecs.ts';
 import type { Ingest } from './content/ingest.ts';
 import type { ContentCache } from './content/reader.ts';
-import type { AccountMails, MailboxState } from './journal/account-mail.ts';
-import type { UidRuns } from './journal/entry.ts';
+import type { AccountMails } from './journal/account-mail.ts';
 import type { MailLog } from './log.ts';
 import type { MatchWindow } from './match-window.ts';
 import { accountValue } from './sdk-values.ts';
-import type { AccountRecord, ContentReader } from './services.ts';
+import type { AccountRecord } from './services.ts';
 import type { MailSettings } from './settings.ts';
-
-/** mail/search/search.ts: exact answers, UIDs ascending, at the head. */
-export type SearchMailbox = (
-  deps: { readonly content: ContentReader; now(): number },
-  query: SearchQuery,
-  state: MailboxState,
-  within: UidRuns,
-  signal: AbortSignal,
-) => Promise<Uint32Array>;
 
 export interface MailParts {
   readonly store: Store;
@@ -36,7 +26,6 @@ export interface MailParts {
   readonly settings: MailSettings;
   /** Keys the digests of sealed accounts' mail; in memory only. */
   readonly digestKey: Uint8Array;
-  readonly search: SearchMailbox;
   readonly log: MailLog;
   /** ms since 1970. */
   now(): number;

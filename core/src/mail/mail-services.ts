@@ -21,7 +21,7 @@ import type { MailHostServices } from './host-services.ts';
 import { JournalEvents } from './journal-events.ts';
 import { JournalFollowers } from './journal-followers.ts';
 import type { MailLog } from './log.ts';
-import type { MailParts, SearchMailbox } from './mail-parts.ts';
+import type { MailParts } from './mail-parts.ts';
 import { MatchWindow } from './match-window.ts';
 import type { LoggedIn, MailServices, Spool } from './services.ts';
 import type { MailSettings } from './settings.ts';
@@ -39,7 +39,6 @@ export interface MailServicesOptions {
   readonly throttle: LoginThrottle;
   readonly spool: Spool;
   readonly settings: MailSettings;
-  readonly search: SearchMailbox;
   readonly log: MailLog;
   /** ms since 1970. */
   readonly now: () => number;
@@ -61,7 +60,7 @@ export interface RunningMailServices extends MailServices {
 }
 
 export function createMailServices(options: MailServicesOptions): RunningMailServices {
-  const { store, bus, hooks, mails, passwords, spool, settings, search, log, now } = options;
+  const { store, bus, hooks, mails, passwords, spool, settings, log, now } = options;
   const actors = { system: createActor({ type: 'system', name: 'system' }), delivery: createActor({ type: 'delivery', name: 'delivery' }) };
   const codecs = new Codecs({ hooks, actor: actors.system });
   const directory = new Directory({ records: store.records, delimiter: settings.recipientDelimiter });
@@ -77,7 +76,6 @@ export function createMailServices(options: MailServicesOptions): RunningMailSer
     matches: new MatchWindow(now),
     settings,
     digestKey: randomBytes(32),
-    search,
     log,
     now,
     actors,

@@ -4,6 +4,7 @@ import { mkdtemp, open, readdir, readFile, rm, unlink, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { collect } from './mail-test-host.ts';
 import type { MessageSource } from './services.ts';
 import { MEMORY_OCTETS, openSpool, type SpoolOptions } from './spool.ts';
 
@@ -22,7 +23,7 @@ async function* pieces(text: Buffer, size: number): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < text.length; at += size) yield text.subarray(at, at + size);
 }
 async function octets(source: MessageSource, range?: { readonly start: number; readonly end: number }): Promise<Buffer> {
-  return Buffer.concat(await Array.fromAsync(source.open(range)));
+  return collect(source.open(range));
 }
 function lines(count: number): Buffer {
   return Buffer.from(Array.from({ length: count }, (_, n) => `line ${n} of a message that goes on and on\r\n`).join(''));

@@ -104,7 +104,7 @@ export class AccountCreation {
     };
     const mail = await mails.get(record.id);
     const origin = { by: 'api', actor: actors.system.name };
-    const boxes = [{ name: 'INBOX' }, ...plans.map(planOf)].filter(
+    const boxes = [planOf({ name: 'INBOX' }), ...plans.map(planOf)].filter(
       ({ name }, at, all) => mail.byName(name) === undefined && all.findIndex((other) => other.name === name) === at,
     );
     try {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { collect } from '../mail-test-host.ts';
 import type { MessageSource } from '../services.ts';
 import { messageView } from './message-view.ts';
 import { type ParsedSource, parseSource } from './parsed-source.ts';
@@ -39,8 +40,11 @@ async function view(source: MessageSource) {
   const parsed: ParsedSource = await parseSource(source, 'parse', never);
   return messageView(parsed);
 }
-async function text(message: { open(range?: { start: number; end: number }): AsyncIterable<Uint8Array> }, range?: { start: number; end: number }) {
-  return Buffer.concat(await Array.fromAsync(message.open(range))).toString();
+async function text(
+  message: { open(range?: { start: number; end: number }): AsyncIterable<Uint8Array> },
+  range?: { start: number; end: number },
+) {
+  return (await collect(message.open(range))).toString();
 }
 
 test('a field with a line end or a bad name is refused', async () => {

@@ -143,9 +143,8 @@ export class DeliveryService implements Delivery {
     const { hooks, actors } = this.#parts;
     const { delivery, verdicts, session, signal } = prepared;
     let routing: Routing = { mailbox: 'INBOX', flags: [] };
-    if (target.label !== undefined && target.label !== '' && mail.byName(target.label)?.selectable === true) {
-      routing = { mailbox: { name: target.label }, flags: [] };
-    }
+    const labelled = target.label === undefined || target.label === '' ? undefined : mailboxLabelled(mail, target.label);
+    if (labelled !== undefined) routing = { mailbox: { name: labelled.name }, flags: [] };
     if (verdicts.some(({ action }) => action === 'junk')) routing = { mailbox: '\\Junk', flags: [] };
     if (delivery !== undefined && hooks.has('delivery.route')) {
       const context = { actor: actors.delivery, account: target.account, listener: session.listener, delivery, verdicts, signal };
@@ -216,6 +215,14 @@ class IncomingDelivery implements SdkDelivery<Message> {
       message,
     );
   }
+}
+
+/** Labels have no case, as addresses have none here; mailbox names do. */
+function mailboxLabelled(mail: AccountMail, label: string): MailboxInfo | undefined {
+  const exact = mail.byName(label);
+  if (exact?.selectable === true) return exact;
+  for (const info of mail.mailboxes()) if (info.selectable && info.name.toLowerCase() === label) return info;
+  return undefined;
 }
 
 /** A scanner's words for the sender's bounce: one line, short. */
