@@ -1,5 +1,6 @@
 import { argon2Sync, timingSafeEqual } from 'node:crypto';
 
+import { costLimits } from './cost-limits.ts';
 import { fromBase64, invalidStored, wholeNumber } from './encodings.ts';
 import type { PasswordScheme, SchemeCheck } from './scheme.ts';
 
@@ -15,11 +16,6 @@ interface Argon2Hash extends Argon2Parameters {
   readonly salt: Buffer;
   readonly hash: Buffer;
 }
-
-/** Imported hashes may ask for any work; more than this for one login is an attack or a mistake. */
-const MAX_MEMORY_KIB = 1_048_576;
-const MAX_WORK_KIB = 4 * MAX_MEMORY_KIB;
-const MAX_PARALLELISM = 64;
 
 const algorithms = new Map([
   ['ARGON2ID', 'argon2id'],
@@ -39,7 +35,8 @@ export function parseArgon2(name: string, encoded: string): Argon2Hash {
   const [memoryKib, passes, parallelism] = [cost.get('m='), cost.get('t='), cost.get('p=')];
   if (memoryKib === undefined || passes === undefined || parallelism === undefined || cost.size !== 3)
     throw invalidStored(name, 'm, t or p is missing');
-  if (parallelism > MAX_PARALLELISM || memoryKib > MAX_MEMORY_KIB || memoryKib * passes > MAX_WORK_KIB)
+  const { argon2Parallelism, argon2MemoryKib, argon2WorkKib } = costLimits;
+  if (parallelism > argon2Parallelism || memoryKib > argon2MemoryKib || memoryKib * passes > argon2WorkKib)
     throw invalidStored(name, 'too much work');
   if (memoryKib < 8 * parallelism) throw invalidStored(name, 'too little memory');
 
@@ -69,4 +66,5 @@ export const argon2Scheme: PasswordScheme = {
   strength: 'normal',
   runs: new URL(import.meta.url),
   check,
+  validate: ({ name, encoded }) => parseArgon2(name, encoded),
 };

@@ -68,6 +68,7 @@ export class Passwords {
     if (scheme.strength === 'weak' && !this.#options.allowWeakSchemes) {
       throw new PasswordError('weak-scheme', `password scheme ${parsed.name} is not allowed (passwords.allowWeakSchemes)`);
     }
+    scheme.validate?.(parsed);
   }
 
   /** Another scheme than Argon2id, or less work than is configured: hash again when the secret is next at hand. */

@@ -1,9 +1,13 @@
 import { pbkdf2Sync, timingSafeEqual } from 'node:crypto';
 
-import { fromAdaptedBase64, fromHex, invalidStored, wholeNumber } from './encodings.ts';
+import { costLimits } from './cost-limits.ts';
+import { fromAdaptedBase64, fromBase64, fromHex, invalidStored, wholeNumber } from './encodings.ts';
 import type { PasswordScheme, SchemeCheck, StoredPassword } from './scheme.ts';
 
-const MAX_ITERATIONS = 10_000_000;
+const MIN_HASH_OCTETS = 16;
+const MAX_HASH_OCTETS = 256;
+/** 389's first form: the count in four octets, a salt, and more of a hash than anyone needs. */
+const DIRECTORY_SALT_OCTETS = 64;
 
 interface Pbkdf2Hash {
   readonly digest: 'sha1' | 'sha256' | 'sha512';
@@ -17,14 +21,24 @@ const digests = new Map([
   ['pbkdf2-sha1', 'sha1'],
   ['pbkdf2-sha256', 'sha256'],
   ['pbkdf2-sha512', 'sha512'],
+  ['pbkdf2_sha1', 'sha1'],
   ['pbkdf2_sha256', 'sha256'],
 ] as const);
 
 /**
- * The spellings in use: `$pbkdf2-sha256$29000$salt$hash` (passlib; PHC with `i=29000,l=32`), `{PBKDF2-SHA256}29000$salt$hash` (OpenLDAP,
- * 389), `{PBKDF2}$1$salt$29000$hex` (Dovecot) and `pbkdf2_sha256$29000$salt$hash` (Django).
+ * The spellings in use: `$pbkdf2-sha256$29000$salt$hash` (passlib; WildDuck's PHC with `i=29000,l=32`), `{PBKDF2-SHA256}29000$salt$hash`
+ * (OpenLDAP, 389), `{PBKDF2}$1$salt$29000$hex` (Dovecot), `pbkdf2_sha256$29000$salt$hash` (Django), `{PBKDF2_SHA256}base64` (389, older).
  */
-function parsePbkdf2({ name, encoded }: StoredPassword): Pbkdf2Hash {
+function parsePbkdf2(stored: StoredPassword): Pbkdf2Hash {
+  const parsed = parseSpelling(stored);
+  const { length } = parsed.hash;
+  if (length < MIN_HASH_OCTETS || length > MAX_HASH_OCTETS)
+    throw invalidStored(stored.name, `a hash of ${MIN_HASH_OCTETS} to ${MAX_HASH_OCTETS} octets is needed`);
+  return parsed;
+}
+
+function parseSpelling({ name, encoded }: StoredPassword): Pbkdf2Hash {
+  if (name === 'PBKDF2_SHA256' && !encoded.includes('$')) return parseDirectory(name, encoded);
   const fields = encoded.split('$');
   if (name === 'PBKDF2' && fields[0] === '' && fields[1] === '1') {
     const [, , salt = '', iterations, hex = ''] = fields;
@@ -37,7 +51,7 @@ function parsePbkdf2({ name, encoded }: StoredPassword): Pbkdf2Hash {
   const [costs = '', salt = '', hash = ''] = fields;
   if (digest === undefined || fields.length !== 3) throw invalidStored(name, 'not a known form of PBKDF2');
   const iterations = iterationsOf(name, /^i=(\d{1,9})(?:,l=\d{1,3})?$/.exec(costs)?.[1] ?? costs);
-  const isDjango = spelling === 'pbkdf2_sha256'; // its salt is text
+  const isDjango = spelling?.startsWith('pbkdf2_'); // its salt is text
   return {
     digest,
     iterations,
@@ -46,23 +60,31 @@ function parsePbkdf2({ name, encoded }: StoredPassword): Pbkdf2Hash {
   };
 }
 
+/** The first 32 of its 256 octets are a whole PBKDF2 of 32, and cost an eighth. */
+function parseDirectory(name: string, encoded: string): Pbkdf2Hash {
+  const octets = fromBase64(name, encoded);
+  if (octets.length !== 4 + DIRECTORY_SALT_OCTETS + MAX_HASH_OCTETS) throw invalidStored(name, 'not of 324 octets');
+  const [salt, hash] = [octets.subarray(4, 4 + DIRECTORY_SALT_OCTETS), octets.subarray(4 + DIRECTORY_SALT_OCTETS)];
+  return { digest: 'sha256', iterations: iterationsOf(name, String(octets.readUInt32BE())), salt, hash: hash.subarray(0, 32) };
+}
+
 function iterationsOf(name: string, text: string | undefined): number {
   const iterations = wholeNumber(text);
-  if (iterations === undefined) throw invalidStored(name, 'no number of iterations');
-  if (iterations > MAX_ITERATIONS) throw invalidStored(name, 'too much work');
+  if (iterations === undefined) throw invalidStored(name, 'no number of iterations, or too high a one');
+  if (iterations > costLimits.pbkdf2Iterations) throw invalidStored(name, 'too much work');
   return iterations;
 }
 
 export const check: SchemeCheck = (secret, stored) => {
   const { digest, iterations, salt, hash } = parsePbkdf2(stored);
-  if (hash.length < 16 || hash.length > 128) throw invalidStored(stored.name, 'a hash of 16 to 128 octets is needed');
   return timingSafeEqual(pbkdf2Sync(secret, salt, iterations, hash.length, digest), hash);
 };
 
 export const pbkdf2Scheme: PasswordScheme = {
-  names: ['PBKDF2-SHA256', 'PBKDF2-SHA512', 'PBKDF2-SHA1', 'PBKDF2', 'PBKDF2_SHA256'],
-  prefixes: ['$pbkdf2-sha256$', '$pbkdf2-sha512$', '$pbkdf2$', 'pbkdf2_sha256$'],
+  names: ['PBKDF2-SHA256', 'PBKDF2-SHA512', 'PBKDF2-SHA1', 'PBKDF2', 'PBKDF2_SHA256', 'PBKDF2_SHA1'],
+  prefixes: ['$pbkdf2-sha256$', '$pbkdf2-sha512$', '$pbkdf2-sha1$', '$pbkdf2$', 'pbkdf2_sha256$', 'pbkdf2_sha1$'],
   strength: 'normal',
   runs: new URL(import.meta.url),
   check,
+  validate: parsePbkdf2,
 };

@@ -1,18 +1,44 @@
 import { argon2Scheme } from './argon2-scheme.ts';
-import { digestScheme, plainScheme, saltedDigestScheme } from './digest-schemes.ts';
+import { bcryptScheme } from './bcrypt-scheme.ts';
+import { desCryptScheme } from './des-crypt-scheme.ts';
+import { digestScheme, plainScheme, saltedDigestScheme, saltedMd5Scheme } from './digest-schemes.ts';
+import { fromSuffix, invalidStored } from './encodings.ts';
+import { md5CryptScheme } from './md5-crypt-scheme.ts';
 import { PasswordError } from './password-error.ts';
 import { pbkdf2Scheme } from './pbkdf2-scheme.ts';
+import { phpassScheme } from './phpass-scheme.ts';
 import type { PasswordScheme, StoredPassword } from './scheme.ts';
+import { scramScheme } from './scram-scheme.ts';
+import { sha256CryptScheme, sha512CryptScheme } from './sha-crypt-scheme.ts';
 
 const MAX_STORED_LENGTH = 2048;
 
 /** The schemes that core knows of itself. */
-export const coreSchemes: readonly PasswordScheme[] = [argon2Scheme, pbkdf2Scheme, saltedDigestScheme, digestScheme, plainScheme];
+export const coreSchemes: readonly PasswordScheme[] = [
+  argon2Scheme,
+  bcryptScheme,
+  sha512CryptScheme,
+  sha256CryptScheme,
+  pbkdf2Scheme,
+  scramScheme,
+  md5CryptScheme,
+  phpassScheme,
+  desCryptScheme,
+  saltedDigestScheme,
+  saltedMd5Scheme,
+  digestScheme,
+  plainScheme,
+];
+
+interface Parsed {
+  readonly scheme: PasswordScheme;
+  readonly stored: StoredPassword;
+}
 
 /** Which scheme a stored password is of. */
 export class SchemeRegistry {
   readonly #byName = new Map<string, PasswordScheme>();
-  readonly #byPrefix: (readonly [prefix: string, scheme: PasswordScheme])[] = [];
+  readonly #bare: PasswordScheme[] = [];
 
   /** @throws Error if two schemes have one name */
   constructor(schemes: readonly PasswordScheme[] = coreSchemes) {
@@ -21,32 +47,46 @@ export class SchemeRegistry {
         if (this.#byName.has(name)) throw new Error(`two password schemes are called ${name}`);
         this.#byName.set(name, scheme);
       }
-      for (const prefix of scheme.prefixes) this.#byPrefix.push([prefix, scheme]);
+      if (hasBareForm(scheme)) this.#bare.push(scheme);
     }
   }
 
   /** Takes `{SCHEME}value`, `{SCHEME.HEX}value`, or a bare value with a prefix that tells. @throws PasswordError `invalid-stored` */
-  parse(text: string): { readonly scheme: PasswordScheme; readonly stored: StoredPassword } {
+  parse(text: string): Parsed {
     if (text.length > MAX_STORED_LENGTH) throw new PasswordError('invalid-stored', 'stored password is too long');
     const [, label = '', suffix, rest = ''] = /^\{([A-Za-z0-9_-]{1,32})(?:\.([A-Za-z0-9]{1,8}))?\}(.*)$/s.exec(text) ?? [];
-    if (label !== '') {
-      const name = label.toUpperCase();
-      // OpenLDAP and others write {CRYPT} before any modular format, so the prefix tells more than the name.
-      const scheme = (name === 'CRYPT' ? this.#prefixed(rest) : undefined) ?? this.#byName.get(name);
-      if (scheme === undefined) throw new PasswordError('invalid-stored', `no such password scheme: ${name}`);
-      return {
-        scheme,
-        stored: { name: scheme.names.includes(name) ? name : properName(scheme, rest), encoding: encodingOf(suffix), encoded: rest },
-      };
-    }
-    const scheme = this.#prefixed(text);
+    if (label !== '') return this.#named({ name: label.toUpperCase(), encoding: encodingOf(suffix), encoded: rest });
+
+    const scheme = this.#looksLike(text);
     if (scheme === undefined) throw new PasswordError('invalid-stored', 'stored password has no known scheme');
     return { scheme, stored: { name: properName(scheme, text), encoding: undefined, encoded: text } };
   }
 
-  #prefixed(text: string): PasswordScheme | undefined {
-    return this.#byPrefix.find(([prefix]) => text.startsWith(prefix))?.[1];
+  #named(labelled: StoredPassword): Parsed {
+    const { name } = labelled;
+    const named = this.#byName.get(name);
+    const isAnyCrypt = name === 'MD5' || name.endsWith('CRYPT');
+    if (named === undefined && name !== 'CRYPT') throw new PasswordError('invalid-stored', `no such password scheme: ${name}`);
+    // Digests want octets and undo the suffix themselves; what can be bare is text within it.
+    const isText = named === undefined || hasBareForm(named);
+    const stored: StoredPassword = isText && labelled.encoding !== undefined ? textWithin(labelled) : labelled;
+    // OpenLDAP writes {CRYPT}, and Dovecot reads any {...-CRYPT}, before any modular format: the value tells more than the name.
+    const scheme = (isAnyCrypt ? this.#looksLike(stored.encoded) : undefined) ?? named;
+    if (scheme === undefined) throw invalidStored(name, 'no known kind of crypt string');
+    return { scheme, stored: scheme.names.includes(name) ? stored : { ...stored, name: properName(scheme, stored.encoded) } };
   }
+
+  #looksLike(text: string): PasswordScheme | undefined {
+    return this.#bare.find(({ prefixes, bareForm }) => prefixes.some((prefix) => text.startsWith(prefix)) || bareForm?.test(text));
+  }
+}
+
+function hasBareForm({ prefixes, bareForm }: PasswordScheme): boolean {
+  return prefixes.length > 0 || bareForm !== undefined;
+}
+
+function textWithin(stored: StoredPassword): StoredPassword {
+  return { name: stored.name, encoding: undefined, encoded: fromSuffix(stored, undefined).toString('latin1') };
 }
 
 /** `$argon2i$...` is `ARGON2I`; a value that does not spell a name of its scheme has the first. */

@@ -4,6 +4,8 @@ export interface PasswordScheme {
   readonly names: readonly string[];
   /** What a bare value (no `{...}`) of this scheme begins with, e.g. `$argon2id$`. */
   readonly prefixes: readonly string[];
+  /** What else a bare value of this scheme looks like. */
+  readonly bareForm?: RegExp;
   /** Readable or reversible by whoever reads the store: only with `allowWeakSchemes`. */
   readonly strength: 'normal' | 'weak';
   /**
@@ -12,6 +14,8 @@ export interface PasswordScheme {
    */
   readonly runs: 'inline' | URL;
   readonly check: SchemeCheck;
+  /** @throws PasswordError `invalid-stored` where `check` would, without its work */
+  readonly validate?: (stored: StoredPassword) => unknown;
 }
 
 /**
