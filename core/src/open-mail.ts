@@ -1,0 +1,151 @@
+/** Opens the store and builds the mail services over it: for the server, for commands that work without one, and for tests. */
+import { randomBytes } from 'node:crypto';
+import { hostname as machineName } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Log } from '@pochard/plugin-sdk';
+import type { Logger } from './config/logger.ts';
+import type { Config } from './config/schema.ts';
+import { MailHostServices } from './mail/host-services.ts';
+import { StoreAccountMails } from './mail/journal/account-mails.ts';
+import { createMailServices, type RunningMailServices } from './mail/mail-services.ts';
+import type { MailSettings } from './mail/settings.ts';
+import { openSpool } from './mail/spool.ts';
+import { AddressSet } from './net/address.ts';
+import { LoginThrottle } from './net/throttle.ts';
+import { CredentialCache } from './passwords/credential-cache.ts';
+import { Passwords } from './passwords/passwords.ts';
+import type { LogSource } from './plugins/log.ts';
+import type { HookMetrics } from './plugins/metrics.ts';
+import { PluginHost } from './plugins/plugin-host.ts';
+import { MemoryBus } from './store/memory/memory-bus.ts';
+import { MemoryStore } from './store/memory/memory-store.ts';
+import { openSqliteStore } from './store/sqlite/sqlite-store.ts';
+import type { Bus, Store } from './store/store.ts';
+
+export interface OpenMail {
+  readonly store: Store;
+  readonly bus: Bus;
+  readonly hooks: PluginHost;
+  readonly mails: StoreAccountMails;
+  readonly services: RunningMailServices;
+  readonly hostname: string;
+  /** Saves what is not saved yet and lets the store go. Nothing may be in flight. */
+  close(): Promise<void>;
+}
+export interface OpenMailOptions {
+  readonly config: Config;
+  readonly log: Logger;
+  /** Where relative plugin paths and packages are looked up. */
+  readonly configFolder: string;
+  readonly metrics?: HookMetrics;
+  /** An I/O error ended the store: the process should end. */
+  readonly onStoreFailure?: (error: Error) => void;
+}
+
+export async function openMail(options: OpenMailOptions): Promise<OpenMail> {
+  const { config, log, configFolder, metrics } = options;
+  const now = Date.now;
+  const store = await openStore(options);
+  const bus = new MemoryBus({ now });
+  const clock = {
+    now,
+    after(ms: number, run: () => void): () => void {
+      const timer = setTimeout(run, ms);
+      return () => clearTimeout(timer);
+    },
+  };
+  const mails = new StoreAccountMails({ store, bus, clock, log, newToken: () => randomBytes(8).toString('hex') });
+  const host = new MailHostServices();
+  const hooks = new PluginHost({ log: pluginLog(log), configFolder, services: host, ...(metrics === undefined ? {} : { metrics }) });
+  const { memoryKib, passes, parallelism, threads, queue, allowWeakSchemes } = config.passwords;
+  const passwords = new Passwords({ argon2: { memoryKib, passes, parallelism }, threads, queue, allowWeakSchemes });
+  const hostname = config.hostname === '' ? machineName() : config.hostname;
+  const spool = await openSpool({ directory: join(config.data, 'spool') });
+  const sleep = async (ms: number, signal: AbortSignal): Promise<void> => {
+    try {
+      await delay(ms, undefined, { signal, ref: false });
+    } catch (error) {
+      if (!signal.aborted) throw error; // woken early is what the signal is for
+    }
+  };
+  const services = createMailServices({
+    store,
+    bus,
+    hooks,
+    mails,
+    passwords,
+    credentialCache: new CredentialCache({ maxEntries: config.auth.rememberEntries, ttlMs: config.auth.rememberMs, now }),
+    throttle: new LoginThrottle({ counters: bus, limits: config.limits, trusted: new AddressSet(config.auth.trustedNetworks), sleep }),
+    spool,
+    settings: mailSettings(config, hostname),
+    log,
+    now,
+    sleep,
+    host,
+  });
+  try {
+    await hooks.reload(config.plugins);
+  } catch (error) {
+    await passwords.close();
+    await store.close();
+    throw error;
+  }
+  return {
+    store,
+    bus,
+    hooks,
+    mails,
+    services,
+    hostname,
+    async close() {
+      await hooks.close();
+      await mails.drain();
+      await passwords.close();
+      await bus.close();
+      await store.close();
+    },
+  };
+}
+
+async function openStore({ config, log, onStoreFailure }: OpenMailOptions): Promise<Store> {
+  if (config.store.driver === 'memory') return new MemoryStore({});
+  return openSqliteStore({
+    folder: config.data,
+    synchronous: config.store.synchronous,
+    onFailure: (error) => {
+      log.fatal({ err: error }, 'the store has failed');
+      onStoreFailure?.(error);
+    },
+  });
+}
+
+function mailSettings({ mail, store, limits }: Config, hostname: string): MailSettings {
+  const { archive, drafts, junk, sent, trash } = mail.specialUse;
+  const named = [
+    { name: drafts, specialUse: '\\Drafts' },
+    { name: sent, specialUse: '\\Sent' },
+    { name: junk, specialUse: '\\Junk' },
+    { name: trash, specialUse: '\\Trash' },
+    { name: archive, specialUse: '\\Archive' },
+  ] as const;
+  return {
+    hostname,
+    messageOctets: limits.messageOctets,
+    defaultQuotaOctets: mail.defaultQuotaOctets === 0 ? undefined : mail.defaultQuotaOctets,
+    recipientDelimiter: mail.recipientDelimiter,
+    mailboxes: named.filter(({ name }) => name !== ''),
+    attachments: store.attachments,
+  };
+}
+
+/** Plugins name the message first; pino the details. */
+function pluginLog(log: Logger): LogSource {
+  const methods = (to: Logger): Log => ({
+    debug: (message, fields = {}) => to.debug(fields, message),
+    info: (message, fields = {}) => to.info(fields, message),
+    warn: (message, fields = {}) => to.warn(fields, message),
+    error: (message, fields = {}) => to.error(fields, message),
+  });
+  return { child: (fields) => methods(log.child(fields)) };
+}
