@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import { MailError } from '../mail/errors.ts';
 import { asMailError } from '../mail/hook-errors.ts';
-import type { Connection, Session } from '../net/connection.ts';
+import { type Connection, LAST_WORDS_MS, type Session } from '../net/connection.ts';
 import {
   type AnnouncedLiteral,
   type ClientCommand,
@@ -84,6 +84,7 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
   #isTelling = false;
   #tellAgain = false;
   #inputEnded = false;
+  #isLeaving = false;
   #isClosed = false;
 
   constructor(env: ImapEnvironment, connection: Connection, limits: ConnectionLimits) {
@@ -269,6 +270,10 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
   }
 
   onTimeout(timer: WheelTimer): void {
+    if (this.#isLeaving) {
+      this.#socket.destroy(); // the client does not close its side
+      return;
+    }
     if (this.#isRunning && !this.#isIdling) {
       this.#env.wheel.restart(timer); // a slow command is not silence; a client that reads nothing is the output's business
       return;
@@ -289,8 +294,12 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
   }
 
   #hangUp(): void {
+    this.#isLeaving = true;
     this.#reader.close();
     this.#output.end();
+    this.session.end(this.#endReason);
+    if (this.#timer !== undefined) this.#env.wheel.stop(this.#timer);
+    this.#timer = this.#env.wheel.start(this, LAST_WORDS_MS);
     // What the client still sends is read and dropped, so that its system does not answer our last words with a reset.
     this.#socket.resume();
   }

@@ -382,17 +382,13 @@ export class SelectedMailbox implements MailboxListener {
         respond.untagged(`${recent} RECENT`);
       }
     }
-    if (!this.#flagsChanged) {
-      this.#shown = NO_UIDS;
-      return undefined;
-    }
-    this.#flagsChanged = false;
     const since = this.#toldFlags;
-    const upTo = info.highestModSeq;
-    this.#toldFlags = upTo;
     const shown = this.#shown;
     const shownUpTo = this.#shownUpTo;
+    this.#toldFlags = info.highestModSeq; // new messages have a MODSEQ too, and EXISTS is all that is told of them
     this.#shown = NO_UIDS;
+    if (!this.#flagsChanged) return undefined;
+    this.#flagsChanged = false;
     const changed = below(this.state.changedSince(since), knownBefore);
     if (changed.length === 0) return undefined;
     const rest = this.#tellChanged(respond, changed, shown, shownUpTo);

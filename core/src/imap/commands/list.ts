@@ -16,13 +16,13 @@ export const list = defineCommand({
   mayExpunge: true,
   args: args({ request: listRequest }),
 
-  async handle(context, { request }) {
+  async handle(context, { request }: { readonly request: ListRequest }) {
     const { access, respond } = context;
     if (!request.extended && request.patterns[0] === '') {
       respond.untagged('LIST (\\Noselect) "/" ""'); // asks for the delimiter only
       return;
     }
-    const matchers = request.patterns.map((pattern: string) => listMatcher(request.reference, pattern));
+    const matchers = request.patterns.map((pattern) => listMatcher(request.reference, pattern));
     const isListed = (name: string): boolean => matchers.some((matches) => matches(name));
     const wantsSubscribed = request.selection.has('SUBSCRIBED');
     const subscribed = wantsSubscribed || request.returns.subscribed ? new Set(access.mail.subscriptions()) : new Set<string>();
