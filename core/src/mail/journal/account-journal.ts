@@ -239,7 +239,10 @@ export class AccountJournal {
   protected async reload(): Promise<void> {
     this.stale = true;
     const { residency } = this.context;
-    const { loaded, pinned } = await this.#loadPinned().catch(rethrowAsMailError);
+    let { loaded, pinned } = await this.#loadPinned().catch(rethrowAsMailError);
+    // Opened while the store was read: it needs its messages too.
+    while (this.accountState.boxes.some((record) => record.pins > 0 && !pinned.has(record) && loaded.state.byId(record.id) !== undefined))
+      ({ loaded, pinned } = await this.#loadPinned().catch(rethrowAsMailError));
     const before = this.accountState;
     const { state } = loaded;
     this.#generation++;

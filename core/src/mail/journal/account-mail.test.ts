@@ -5,21 +5,21 @@ import { RecordConflict } from '../../store/store.ts';
 import { MailError } from '../errors.ts';
 import type { AppendItem, MailboxListener, OpenMailbox, Origin } from './account-mail.ts';
 import type { StoreAccountMails } from './account-mails.ts';
-import { contentOf, HandClock, instance, JournalHalf, LocalBus, RecordingLog, turn } from './journal-half.fixture.ts';
+import { contentOf, FaultyStore, HandClock, instance, LocalBus, RecordingLog, turn } from './faulty-store.fixture.ts';
 import { runOf, runsOf } from './uid-runs.ts';
 
 const ADA = 'ada' as AccountId;
 const IMAP: Origin = { by: 'imap', actor: 'ada' };
 const ALL = runOf(1, 0xffff_ffff);
 
-let store: JournalHalf;
+let store: FaultyStore;
 let bus: LocalBus;
 let clock: HandClock;
 let log: RecordingLog;
 let mails: StoreAccountMails;
 
 beforeEach(() => {
-  store = new JournalHalf();
+  store = new FaultyStore();
   bus = new LocalBus();
   clock = new HandClock();
   log = new RecordingLog();
@@ -27,7 +27,7 @@ beforeEach(() => {
 });
 
 function another(): StoreAccountMails {
-  return instance(store.asStore(), bus.asBus(), clock, log);
+  return instance(store, bus.asBus(), clock, log);
 }
 async function ada(of = mails) {
   return of.get(ADA);
@@ -162,7 +162,7 @@ suite('commands that are refused change nothing', () => {
   });
   test('a precondition of a record that fails', async () => {
     const mail = await ada();
-    const write: RecordWrite = { table: 'account', key: 'ada', value: {}, ifVersion: 99 };
+    const write: RecordWrite = { table: 'accounts', key: 'ada', value: {}, ifVersion: 99 };
     await assert.rejects(
       mail.createMailboxes([{ name: 'INBOX' }], IMAP, [write]),
       (error) => error instanceof RecordConflict && error.key === 'ada',
@@ -193,17 +193,17 @@ test('the quota is exact: of two appends that meet in one entry, the one that fi
 test('commands that arrive together share one entry, except where they touch the same message', async () => {
   const { mail, inbox } = await adaWithInbox();
   await mail.append(inbox, items(4), IMAP, {});
-  const before = store.commits;
+  const before = store.committed.length;
   const [a, b, c] = await Promise.all([
     mail.store(inbox, runOf(1, 2), { mode: 'add', flags: ['\\Seen'] }, IMAP),
     mail.store(inbox, runOf(3, 4), { mode: 'add', flags: ['\\Seen'] }, IMAP),
     mail.store(inbox, runOf(2, 3), { mode: 'add', flags: ['\\Flagged'] }, IMAP),
   ]);
-  assert.equal(store.commits - before, 2);
+  assert.equal(store.committed.length - before, 2);
   assert.equal(a.seq, b.seq);
   assert.equal(c.seq, a.seq + 1);
   const appended = await Promise.all(Array.from({ length: 50 }, () => mail.append(inbox, [item()], IMAP, {})));
-  assert.equal(store.commits - before, 3);
+  assert.equal(store.committed.length - before, 3);
   assert.deepEqual(
     appended.flatMap(({ uids }) => uids),
     Array.from({ length: 50 }, (_, n) => n + 5),
@@ -263,9 +263,9 @@ test('MOVE onto the same mailbox gives new UIDs; the contents are no candidates 
   assert.deepEqual(heard.events, ['added 4,5', 'gone 2,3']);
   assert.equal(heard.rows.length, 16);
   assert.deepEqual(open.state.existing(ALL), runsOf([1, 4, 5]));
-  assert.equal(store.account(ADA).dead.size, 0);
+  assert.equal(store.dead.length, 0);
   await mail.expunge(inbox, ALL, 'expunge', IMAP);
-  assert.equal(store.account(ADA).dead.size, 3);
+  assert.equal(store.dead.length, 3);
 });
 
 test('EXPUNGE of \\Deleted takes only those that carry it at the head', async () => {
@@ -376,7 +376,7 @@ test('a listener that throws keeps nothing from the others, and is logged', asyn
 });
 
 test('a mailbox at rest may leave memory; its listener still hears, and waking brings it back', async () => {
-  mails = instance(store.asStore(), bus.asBus(), clock, log, { maxPackedOctets: 0 });
+  mails = instance(store, bus.asBus(), clock, log, { maxPackedOctets: 0 });
   const { mail, inbox } = await adaWithInbox();
   await mail.append(inbox, items(2), IMAP, {});
   const heard = new Heard();
@@ -459,11 +459,11 @@ suite('saving', () => {
     clock.advance(6_000);
     for (let n = 0; n < 20; n++) await turn();
     assert.equal(store.saves, 2);
-    assert.equal(store.account(ADA).snapshot?.applied, 301);
+    assert.equal((await store.load(ADA))?.applied, 301);
     assert.equal(clock.armed, 0);
     await mail.store(inbox, ALL, { mode: 'add', flags: ['\\Seen'] }, IMAP);
     await mails.drain();
-    assert.equal(store.account(ADA).snapshot?.applied, 302);
+    assert.equal((await store.load(ADA))?.applied, 302);
     await assert.rejects(mail.append(inbox, [item()], IMAP, {}), failsWith('unavailable'));
     mails = another();
     const reread = await ada();
@@ -490,7 +490,7 @@ suite('saving', () => {
   });
 
   test('an account that nobody uses is forgotten, and never twice in memory while somebody holds it', async () => {
-    mails = instance(store.asStore(), bus.asBus(), clock, log, { maxIdleAccounts: 0 });
+    mails = instance(store, bus.asBus(), clock, log, { maxIdleAccounts: 0 });
     const { mail, inbox } = await adaWithInbox();
     clock.advance(6_000);
     for (let n = 0; n < 20; n++) await turn();
