@@ -12,11 +12,14 @@ const SPACE = 0x20;
 const COLON = 0x3a;
 const NOTHING = Buffer.alloc(0);
 
-/** One occurrence of a wanted field. */
-interface Occurrence {
-  readonly field: number;
-  readonly start: number;
-  readonly end: number;
+/** Between the values of a repeated field; no assigned character. */
+const SEPARATOR = '\uffff';
+
+/** The occurrences of one field. */
+interface Found {
+  readonly starts: number[];
+  readonly ends: number[];
+  /** All values, folded. */
   folded: string | undefined;
 }
 
@@ -25,39 +28,43 @@ interface Occurrence {
  * each at most once.
  */
 export class HeadView {
-  readonly #names: readonly string[];
+  readonly #fields = new Map<string, number>();
   /** Whether a field that is wanted begins with this octet. */
   readonly #initials = new Uint8Array(256);
+  readonly #longestName: number;
   #octets: Buffer = NOTHING;
-  #occurrences: Occurrence[] | undefined;
+  /** By field. */
+  #found: (Found | undefined)[] | undefined;
   #text: string | undefined;
 
-  /** `names`: in lower case, without repeats; their index is the number of the field. */
+  /** `names`: printable ASCII in lower case, without repeats; their index is the number of the field. */
   constructor(names: readonly string[]) {
-    this.#names = names;
-    for (const name of names) {
+    let longest = 0;
+    for (const [field, name] of names.entries()) {
+      this.#fields.set(name, field);
+      longest = Math.max(longest, name.length);
       const initial = name.charCodeAt(0);
       this.#initials[initial] = 1;
       if (initial >= 0x61 && initial <= 0x7a) this.#initials[initial - 0x20] = 1;
     }
+    this.#longestName = longest;
   }
 
   /** The next message's header block. */
   read(head: Uint8Array): void {
     this.#octets = asBuffer(head);
-    this.#occurrences = undefined;
+    this.#found = undefined;
     this.#text = undefined;
   }
 
   /** Whether an occurrence of the field contains it; an empty needle asks whether there is one (RFC 9051 §6.4.4, HEADER). */
   contains(field: number, needle: string): boolean {
-    for (const occurrence of this.#found()) {
-      if (occurrence.field !== field) continue;
-      if (needle === '') return true;
-      occurrence.folded ??= foldHeader(decodeHeaderText(this.#raw(occurrence)).trim());
-      if (occurrence.folded.includes(needle)) return true;
-    }
-    return false;
+    const found = this.#occurrences(field);
+    if (found === undefined) return false;
+    if (needle === '') return true;
+    found.folded ??= this.#values(found).join(SEPARATOR);
+    if (!found.folded.includes(needle)) return false;
+    return !needle.includes(SEPARATOR) || this.#values(found).some((value) => value.includes(needle));
   }
 
   /** The whole block, decoded. */
@@ -68,50 +75,64 @@ export class HeadView {
 
   /** Of repeated Date fields the last one counts, as in ENVELOPE. */
   date(field: number): HeaderDate | undefined {
-    const last = this.#found().findLast((occurrence) => occurrence.field === field);
-    return last === undefined ? undefined : parseDate(this.#raw(last));
+    const found = this.#occurrences(field);
+    return found === undefined ? undefined : parseDate(this.#raw(found, found.starts.length - 1));
   }
 
-  #raw({ start, end }: Occurrence): string {
-    return this.#octets.toString('latin1', start, Math.min(end, start + MAX_HEADER_FIELD_OCTETS));
+  #values(found: Found): string[] {
+    return found.starts.map((_, index) => foldHeader(decodeHeaderText(this.#raw(found, index)).trim()));
   }
 
-  #found(): readonly Occurrence[] {
-    this.#occurrences ??= this.#scan();
-    return this.#occurrences;
+  #raw({ starts, ends }: Found, index: number): string {
+    const start = starts[index] as number;
+    return this.#octets.toString('latin1', start, Math.min(ends[index] as number, start + MAX_HEADER_FIELD_OCTETS));
   }
 
-  #scan(): Occurrence[] {
+  #occurrences(field: number): Found | undefined {
+    this.#found ??= this.#scan();
+    return this.#found[field];
+  }
+
+  #scan(): (Found | undefined)[] {
     const octets = this.#octets;
-    const found: Occurrence[] = [];
+    const all: (Found | undefined)[] = [];
     for (let at = 0; at < octets.length; ) {
       const first = octets[at] as number;
       if (first === LF || (first === CR && octets[at + 1] === LF)) break;
       let lf = octets.indexOf(LF, at);
       if (this.#initials[first] === 1) {
-        for (let field = 0; field < this.#names.length; field++) {
-          const start = valueStart(octets, at, this.#names[field] as string);
-          if (start < 0) continue;
+        const nameEnd = this.#nameEnd(at);
+        const field = nameEnd === at ? undefined : this.#fields.get(octets.toString('latin1', at, nameEnd).toLowerCase());
+        const start = field === undefined ? -1 : valueStart(octets, nameEnd);
+        if (field !== undefined && start >= 0) {
           while (lf >= 0 && (octets[lf + 1] === SPACE || octets[lf + 1] === TAB)) lf = octets.indexOf(LF, lf + 1);
-          found.push({ field, start, end: lf < 0 ? octets.length : lf + 1, folded: undefined });
-          break;
+          const found = all[field] ?? { starts: [], ends: [], folded: undefined };
+          all[field] = found;
+          found.starts.push(start);
+          found.ends.push(lf < 0 ? octets.length : lf + 1);
         }
       }
       if (lf < 0) break;
       at = lf + 1;
     }
-    return found;
+    return all;
+  }
+
+  /** Of a name that may be one of ours; `at` when it is too long. */
+  #nameEnd(at: number): number {
+    const octets = this.#octets;
+    const limit = at + this.#longestName;
+    for (let end = at; end <= limit; end++) {
+      const octet = octets[end];
+      if (octet === undefined || octet <= SPACE || octet === COLON) return end;
+    }
+    return at;
   }
 }
 
-/** Where the value begins if the line at `at` is a field of this name, else -1. White space before the colon is obsolete, not wrong (RFC 5322 §4.5). */
-function valueStart(octets: Buffer, at: number, name: string): number {
-  for (let index = 0; index < name.length; index++) {
-    const octet = octets[at + index] as number;
-    const lower = octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet;
-    if (lower !== name.charCodeAt(index)) return -1;
-  }
-  let end = at + name.length;
-  while (octets[end] === SPACE || octets[end] === TAB) end++;
-  return octets[end] === COLON ? end + 1 : -1;
+/** After the colon, or -1 if there is none. White space before it is obsolete, not wrong (RFC 5322 §4.5). */
+function valueStart(octets: Buffer, nameEnd: number): number {
+  let at = nameEnd;
+  while (octets[at] === SPACE || octets[at] === TAB) at++;
+  return octets[at] === COLON ? at + 1 : -1;
 }

@@ -1,7 +1,7 @@
 import { fold } from '../../mime/fold.ts';
 
 /** UTF-16 units of decoded text that are folded and searched at a time. */
-const WINDOW_UNITS = 64 * 1024;
+const WINDOW_UNITS = 16 * 1024;
 /** How far a cut looks back for a character that does not combine with the one before it. */
 const CUT_LOOKS_BACK = 256;
 const MARK = /^\p{M}$/u;

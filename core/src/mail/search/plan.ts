@@ -16,7 +16,7 @@ import { foldHeader } from './header-fold.ts';
 /** Levels of a query; the grammar of IMAP stops earlier, a plugin may not. */
 const MAX_DEPTH = 200;
 /** Keys of a query: each may cost a look into every message. */
-const MAX_KEYS = 10_000;
+const MAX_KEYS = 5_000;
 
 export type ColumnKey =
   /** `(flags & mask) === value`, both signed 32 bit. */

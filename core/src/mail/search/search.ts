@@ -104,13 +104,16 @@ function scanChunks(
     if (verdicts === undefined) continue;
     const { words, count } = chunk;
     const first = chunk.n * CHUNK_UIDS + 1;
+    const uids = sure.reserve(count);
+    let { length } = sure;
     for (let row = 0, at = 0; row < count; row++, at += WORDS) {
       const verdict = verdicts[row] as number;
       if (verdict === NO) continue;
       const uid = first + (words[at + UID_OFFSET] as number);
-      if (verdict === YES) sure.push(uid);
+      if (verdict === YES) uids[length++] = uid;
       else page.add(words, at, uid);
     }
+    sure.length = length;
     if (page.count >= PAGE || slice.isOver) return chunk.n + 1;
   }
   return undefined;

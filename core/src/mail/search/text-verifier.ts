@@ -25,7 +25,7 @@ const BODIES_PAGE = 64;
 const HEAD_AT_MOST = 1024 * 1024;
 const BODY_AT_MOST = 256 * 1024;
 /** Octets that are decoded in one step. */
-const STEP_OCTETS = 64 * 1024;
+const STEP_OCTETS = 16 * 1024;
 /** A zone has four digits, of which two are minutes: farther than this it moves no date. */
 const ZONE_AT_MOST_MS = (99 * 60 + 99) * 60_000;
 const MINUTE_MS = 60_000;
@@ -67,7 +67,11 @@ export class TextVerifier {
     await this.#readSentDates(page);
     await this.#readHeads(page);
     await this.#readBodies(page);
-    for (let message = 0; message < page.count; message++) if (page.evaluate(message) === YES) found(page.uid(message));
+    const { slice } = this.#options;
+    for (let message = 0; message < page.count; message++) {
+      if (page.evaluate(message) === YES) found(page.uid(message));
+      if (slice.isOver) await slice.pass();
+    }
   }
 
   /** After the last page. */
@@ -79,7 +83,7 @@ export class TextVerifier {
   async #readSentDates(page: CandidatePage): Promise<void> {
     if (this.#sentKeys.length === 0) return;
     if (this.#sentAt.length < page.count) this.#sentAt = new Float64Array(page.count);
-    for (const batch of this.#batches(page, NEEDS_SENT, () => 0, META_PAGE, 0)) {
+    for await (const batch of this.#batches(page, NEEDS_SENT, () => 0, META_PAGE, 0)) {
       const rows = await this.#meta(page, batch, 'sentAt');
       for (const [n, message] of batch.entries()) {
         const sentAt = rows[n]?.sentAt ?? Number.NaN;
@@ -98,7 +102,7 @@ export class TextVerifier {
   async #readHeads(page: CandidatePage): Promise<void> {
     const { slice } = this.#options;
     const headOctets = (message: number) => Math.min(page.sizeOctets(message), HEAD_AT_MOST);
-    for (const batch of this.#batches(page, NEEDS_HEAD, headOctets, META_PAGE, HEADS_OCTETS)) {
+    for await (const batch of this.#batches(page, NEEDS_HEAD, headOctets, META_PAGE, HEADS_OCTETS)) {
       const rows = await this.#meta(page, batch, 'head');
       for (const [n, message] of batch.entries()) {
         try {
@@ -131,7 +135,7 @@ export class TextVerifier {
   async #readBodies(page: CandidatePage): Promise<void> {
     const { slice } = this.#options;
     const octets = (message: number) => Math.min(page.sizeOctets(message), BODY_AT_MOST);
-    for (const batch of this.#batches(page, NEEDS_BODY, octets, BODIES_PAGE, BODIES_OCTETS)) {
+    for await (const batch of this.#batches(page, NEEDS_BODY, octets, BODIES_PAGE, BODIES_OCTETS)) {
       const contents = await this.#open(page, batch);
       for (const [n, message] of batch.entries()) {
         const content = contents[n];
@@ -185,16 +189,18 @@ export class TextVerifier {
   }
 
   /** Messages whose verdict depends on `need`, together not more than the octets and messages given (but one at least). */
-  *#batches(
+  async *#batches(
     page: CandidatePage,
     need: number,
     octetsOf: (message: number) => number,
     maxMessages: number,
     maxOctets: number,
-  ): Generator<readonly number[]> {
+  ): AsyncGenerator<readonly number[]> {
+    const { slice } = this.#options;
     let batch: number[] = [];
     let octets = 0;
     for (let message = 0; message < page.count; message++) {
+      if (slice.isOver) await slice.pass();
       const verdict = page.evaluate(message);
       if (verdict <= YES || (verdict & need) === 0) continue;
       const more = octetsOf(message);

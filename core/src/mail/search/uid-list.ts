@@ -4,12 +4,17 @@ export class UidList {
   length = 0;
 
   push(uid: number): void {
-    if (this.length === this.#uids.length) {
-      const grown = new Uint32Array(this.length * 2);
-      grown.set(this.#uids);
+    this.reserve(1)[this.length++] = uid;
+  }
+
+  /** Makes room for `more` UIDs: the array to write them to, from index `length` on, which the writer then sets. */
+  reserve(more: number): Uint32Array {
+    if (this.length + more > this.#uids.length) {
+      const grown = new Uint32Array(Math.max(this.length + more, this.#uids.length * 2));
+      grown.set(this.view());
       this.#uids = grown;
     }
-    this.#uids[this.length++] = uid;
+    return this.#uids;
   }
 
   /** Valid until the next push. */
