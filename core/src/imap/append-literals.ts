@@ -4,6 +4,7 @@
  */
 import { PassThrough, type Writable } from 'node:stream';
 import type { MessageSource } from '../mail/services.ts';
+import { normaliseCrlf } from '../mime/crlf.ts';
 import type { AnnouncedLiteral, Literal, LiteralDecision } from '../net/line-reader.ts';
 import type { ImapLog } from './environment.ts';
 import { ImapBad, ImapNo } from './errors.ts';
@@ -64,7 +65,7 @@ export class AppendLiterals {
   /** The message of a literal of the finished command; disposed of by `dispose`. @throws what the spool throws */
   async take(literal: Literal, session: ImapSession): Promise<MessageSource> {
     if (literal.octets !== undefined) {
-      const { octets } = literal;
+      const octets = normaliseCrlf(literal.octets);
       // Seldom the whole of its network buffer: a copy lets go of the rest.
       const source = session.env.services.spool.fromBytes(octets.buffer.byteLength > 2 * octets.length ? Buffer.from(octets) : octets);
       this.#taken.push(source);

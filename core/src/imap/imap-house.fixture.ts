@@ -119,7 +119,12 @@ export async function imapHouse(t: TestContext, options: HouseOptions = {}): Pro
     log,
     newToken: () => randomBytes(8).toString('hex'),
   });
-  const passwords = new Passwords({ argon2: { memoryKib: 7168, passes: 1, parallelism: 1 }, threads: 1, queue: 64, allowWeakSchemes: true });
+  const passwords = new Passwords({
+    argon2: { memoryKib: 7168, passes: 1, parallelism: 1 },
+    threads: 1,
+    queue: 64,
+    allowWeakSchemes: true,
+  });
   const sleep = async (): Promise<void> => undefined;
   const services = createMailServices({
     store,
@@ -178,7 +183,11 @@ export async function imapHouse(t: TestContext, options: HouseOptions = {}): Pro
   const group = new ListenerGroup({
     protocol: 'imap',
     listeners: [{ address: '127.0.0.1', port: 0, tls: options.tls ?? 'none' }],
-    gate: new ConnectionGate({ limits: { ...limits, connectionsPerAddress: 1000, connectionsPerAddressMinute: 10_000 }, trusted: new AddressSet([]), now: clock.now }),
+    gate: new ConnectionGate({
+      limits: { ...limits, connectionsPerAddress: 1000, connectionsPerAddressMinute: 10_000 },
+      trusted: new AddressSet([]),
+      now: clock.now,
+    }),
     wheel,
     terminator: tls?.terminator,
     loginTimeMs: limits.loginTimeMs,
@@ -208,4 +217,6 @@ export function mail(text: string): string {
   return text.replaceAll('\n', '\r\n');
 }
 
-export const HELLO = mail('From: Bob <bob@example.org>\nTo: ada@example.test\nSubject: hello\nDate: Mon, 5 Jan 2026 10:00:00 +0100\n\nHi Ada\n');
+export const HELLO = mail(
+  'From: Bob <bob@example.org>\nTo: ada@example.test\nSubject: hello\nDate: Mon, 5 Jan 2026 10:00:00 +0100\n\nHi Ada\n',
+);

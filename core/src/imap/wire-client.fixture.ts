@@ -96,7 +96,9 @@ export class WireClient {
   /** What the command of this tag answers. Continuation requests stand among it. */
   async end(tag: string): Promise<string[]> {
     const responses = await this.until(`${tag} `);
-    return responses.map((line, index) => (index === responses.length - 1 ? `$${line.slice(tag.length)}` : line.replace(`"${tag}"`, '"$"')));
+    return responses.map((line, index) =>
+      index === responses.length - 1 ? `$${line.slice(tag.length)}` : line.replace(`"${tag}"`, '"$"'),
+    );
   }
 
   /** The command answers exactly this. UIDVALIDITY stands as V. */

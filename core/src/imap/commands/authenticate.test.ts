@@ -14,7 +14,10 @@ test('AUTHENTICATE with an unknown mechanism, bad base64 or a cancel is refused'
   await client.expect('AUTHENTICATE PLAIN !!!', '$ BAD Wrong base64');
   await client.expect(`AUTHENTICATE PLAIN ${base64('no nul at all')}`, '$ BAD Wrong PLAIN response');
   await client.expect(`AUTHENTICATE PLAIN ${base64('a\0b\0c\0d')}`, '$ BAD Wrong PLAIN response');
-  await client.expect(`AUTHENTICATE PLAIN ${base64('eve@example.test\0ada@example.test\0secret')}`, '$ NO [AUTHORIZATIONFAILED] You may log in as yourself only');
+  await client.expect(
+    `AUTHENTICATE PLAIN ${base64('eve@example.test\0ada@example.test\0secret')}`,
+    '$ NO [AUTHORIZATIONFAILED] You may log in as yourself only',
+  );
   client.send('x AUTHENTICATE PLAIN\r\n');
   await client.hears('+ ');
   client.send('*\r\n');
@@ -33,7 +36,10 @@ test('AUTHENTICATE PLAIN works with and without an initial response', async (t) 
   asked.send(`${PLAIN}\r\n`);
   assert.match((await asked.response()) ?? '', /^x OK \[CAPABILITY /);
   const wrong = await house.connect();
-  assert.match((await wrong.run(`AUTHENTICATE PLAIN ${base64('\0ada@example.test\0nope')}`)).at(-1) ?? '', /^\$ NO \[AUTHENTICATIONFAILED\]/);
+  assert.match(
+    (await wrong.run(`AUTHENTICATE PLAIN ${base64('\0ada@example.test\0nope')}`)).at(-1) ?? '',
+    /^\$ NO \[AUTHENTICATIONFAILED\]/,
+  );
 });
 
 test('AUTHENTICATE LOGIN asks for user name and password', async (t) => {

@@ -54,8 +54,16 @@ test('FETCH of items that a row answers', async (t) => {
   await client.expect('UID FETCH 2 FLAGS', '* 2 FETCH (UID 2 FLAGS (\\Recent))', '$ OK FETCH done');
   await client.expect('UID FETCH * (UID)', '* 2 FETCH (UID 2)', '$ OK FETCH done');
   await client.expect('UID FETCH 7:* UID', '* 2 FETCH (UID 2)', '$ OK FETCH done');
-  await client.expect('FETCH 2,1,1:2 (EMAILID THREADID)', '* 1 FETCH (EMAILID (M1) THREADID NIL)', '* 2 FETCH (EMAILID (M2) THREADID NIL)', '$ OK FETCH done');
-  assert.match((await client.run('FETCH 1 SAVEDATE'))[0] ?? '', /^\* 1 FETCH \(SAVEDATE "[ \d]\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d:\d\d \+0000"\)$/);
+  await client.expect(
+    'FETCH 2,1,1:2 (EMAILID THREADID)',
+    '* 1 FETCH (EMAILID (M1) THREADID NIL)',
+    '* 2 FETCH (EMAILID (M2) THREADID NIL)',
+    '$ OK FETCH done',
+  );
+  assert.match(
+    (await client.run('FETCH 1 SAVEDATE'))[0] ?? '',
+    /^\* 1 FETCH \(SAVEDATE "[ \d]\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d:\d\d \+0000"\)$/,
+  );
 });
 
 test('the macros ALL, FAST and FULL', async (t) => {
@@ -66,7 +74,11 @@ test('the macros ALL, FAST and FULL', async (t) => {
     'ENVELOPE ("Mon, 5 Jan 2026 10:00:00 +0100" "hello" (("Bob" NIL "bob" "example.org")) (("Bob" NIL "bob" "example.org")) (("Bob" NIL "bob" "example.org")) ((NIL NIL "ada" "example.test")) NIL NIL NIL NIL)';
   await client.expect('FETCH 1 FAST', `* 1 FETCH (${fast})`, '$ OK FETCH done');
   await client.expect('FETCH 1 ALL', `* 1 FETCH (${fast} ${envelope})`, '$ OK FETCH done');
-  await client.expect('FETCH 1 FULL', `* 1 FETCH (${fast} ${envelope} BODY ("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 8 1))`, '$ OK FETCH done');
+  await client.expect(
+    'FETCH 1 FULL',
+    `* 1 FETCH (${fast} ${envelope} BODY ("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 8 1))`,
+    '$ OK FETCH done',
+  );
 });
 
 test('the sections of a multipart', async (t) => {
@@ -176,13 +188,16 @@ test('BINARY decodes a part, BINARY.SIZE counts it', async (t) => {
   await client.expect('FETCH 1 BINARY.SIZE[2]', '* 1 FETCH (BINARY.SIZE[2] 4)', '$ OK FETCH done');
   await client.expect('FETCH 1 BINARY.PEEK[1]<1.1>', '* 1 FETCH (BINARY[1]<1> {1}\r\nn)', '$ OK FETCH done');
   await client.expect('FETCH 1 BINARY.PEEK[9]', '* 1 FETCH (BINARY[9] NIL)', '$ OK FETCH done');
-  await client.append('INBOX', mail('Subject: x\nContent-Transfer-Encoding: x-uue\n\nabc\n'));
+  await client.append('INBOX', mail('Content-Type: text/plain\nContent-Transfer-Encoding: x-uue\n\nabc\n'));
   await client.expect('FETCH 2 BINARY.PEEK[1]', '$ NO [UNKNOWN-CTE] Content-Transfer-Encoding is not known');
 });
 
 test('PREVIEW is text in the words that the client understands', async (t) => {
   const client = await (await imapHouse(t)).select();
-  await client.append('INBOX', mail('Subject: x\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nGr\xc3\xbc\xc3\x9fe\n'));
+  await client.append(
+    'INBOX',
+    mail('Subject: x\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nGr\xc3\xbc\xc3\x9fe\n'),
+  );
   await client.expect('FETCH 1 PREVIEW', '* 1 FETCH (PREVIEW {7}\r\nGr\xc3\xbc\xc3\x9fe)', '$ OK FETCH done');
   await client.run('ENABLE UTF8=ACCEPT');
   await client.expect('FETCH 1 (PREVIEW (LAZY))', '* 1 FETCH (PREVIEW "Gr\xc3\xbc\xc3\x9fe")', '$ OK FETCH done');
@@ -200,5 +215,9 @@ test('many and large messages come back byte for byte', async (t) => {
     const text = mail(`Subject: n${n}\n\nbody ${n}\n`);
     assert.equal(responses[n + 1], `* ${n + 2} FETCH (UID ${n + 2} BODY[] {${text.length}}\r\n${text})`);
   }
-  await client.expect('FETCH 1 BODY.PEEK[1]<1000000.20>', `* 1 FETCH (BODY[1]<1000000> {20}\r\n${big.slice(1000016, 1000036)})`, '$ OK FETCH done');
+  await client.expect(
+    'FETCH 1 BODY.PEEK[1]<1000000.20>',
+    `* 1 FETCH (BODY[1]<1000000> {20}\r\n${big.slice(1000016, 1000036)})`,
+    '$ OK FETCH done',
+  );
 });

@@ -33,8 +33,8 @@ export const fetch = defineCommand({
     if (uids.length === 0) return;
     await view.access.authorize(view.box, view.living(uids), plan.needsContent || plan.columns.length > 0 ? 'content' : 'metadata');
 
-    const shownUpTo = view.info.highestModSeq;
     const seenNow = plan.setsSeen && !view.isReadOnly ? await markSeen(context, view, uids, request.changedSince) : NO_UIDS;
+    const shownUpTo = view.info.highestModSeq; // rows are read from here on
     await new FetchRun(context, view, plan, { changedSince: request.changedSince, seenNow }).run(uids);
     if (plan.showsFlags && (plan.showsModSeq || !session.isCondstore)) view.markShown(uids, shownUpTo);
   },

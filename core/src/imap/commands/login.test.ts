@@ -19,7 +19,12 @@ test('LOGIN after login is BAD', async (t) => {
 
 test('LOGIN takes atoms, quoted strings and literals, and tells the capabilities', async (t) => {
   const house = await imapHouse(t);
-  for (const form of ['ada@example.test secret', '"ada@example.test" "secret"', 'ADA@EXAMPLE.TEST secret', '{16+}\r\nada@example.test {6+}\r\nsecret']) {
+  for (const form of [
+    'ada@example.test secret',
+    '"ada@example.test" "secret"',
+    'ADA@EXAMPLE.TEST secret',
+    '{16+}\r\nada@example.test {6+}\r\nsecret',
+  ]) {
     const client = await house.connect();
     const [reply] = await client.run(`LOGIN ${form}`);
     assert.match(reply ?? '', /^\$ OK \[CAPABILITY IMAP4rev1 .*\] Logged in$/);

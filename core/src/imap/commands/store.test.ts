@@ -29,7 +29,12 @@ test('STORE adds, removes and replaces flags, and says what they are now', async
   await client.expect('UID STORE 1 FLAGS (\\Answered)', '* 1 FETCH (UID 1 FLAGS (\\Recent \\Answered))', '$ OK STORE done');
   await client.expect('STORE 1 FLAGS ()', '* 1 FETCH (FLAGS (\\Recent))', '$ OK STORE done');
   await client.expect('STORE 1:* +FLAGS.SILENT (\\Draft)', '$ OK STORE done');
-  await client.expect('FETCH 1:2 FLAGS', '* 1 FETCH (FLAGS (\\Recent \\Draft))', '* 2 FETCH (FLAGS (\\Recent \\Flagged \\Draft))', '$ OK FETCH done');
+  await client.expect(
+    'FETCH 1:2 FLAGS',
+    '* 1 FETCH (FLAGS (\\Recent \\Draft))',
+    '* 2 FETCH (FLAGS (\\Recent \\Flagged \\Draft))',
+    '$ OK FETCH done',
+  );
 });
 
 test('a new keyword is told in FLAGS and PERMANENTFLAGS before it is shown, in every session', async (t) => {
@@ -91,20 +96,17 @@ test('UNCHANGEDSINCE changes what is unchanged and names the rest in MODIFIED', 
   const house = await imapHouse(t);
   const client = await house.select();
   for (let n = 0; n < 3; n++) await client.append('INBOX', HELLO);
-  await client.expect(
-    'FETCH 1:3 MODSEQ',
-    '* 1 FETCH (MODSEQ (2))',
-    '* 2 FETCH (MODSEQ (3))',
-    '* 3 FETCH (MODSEQ (4))',
-    '$ OK FETCH done',
-  );
+  await client.expect('FETCH 1:3 MODSEQ', '* 1 FETCH (MODSEQ (2))', '* 2 FETCH (MODSEQ (3))', '* 3 FETCH (MODSEQ (4))', '$ OK FETCH done');
   await client.expect(
     'STORE 1:3 (UNCHANGEDSINCE 3) +FLAGS (\\Seen)',
     '* 1 FETCH (FLAGS (\\Recent \\Seen) MODSEQ (5))',
     '* 2 FETCH (FLAGS (\\Recent \\Seen) MODSEQ (5))',
     '$ OK [MODIFIED 3] Some messages were changed meanwhile',
   );
-  await client.expect('UID STORE 2:3 (UNCHANGEDSINCE 1) +FLAGS.SILENT (\\Draft)', '$ OK [MODIFIED 2:3] Some messages were changed meanwhile');
+  await client.expect(
+    'UID STORE 2:3 (UNCHANGEDSINCE 1) +FLAGS.SILENT (\\Draft)',
+    '$ OK [MODIFIED 2:3] Some messages were changed meanwhile',
+  );
   await client.expect('STORE 3 (UNCHANGEDSINCE 4) +FLAGS.SILENT (\\Draft)', '* 3 FETCH (MODSEQ (6))', '$ OK STORE done');
   await client.expect('STORE 1 (UNCHANGEDSINCE 0) FLAGS ()', '$ OK [MODIFIED 1] Some messages were changed meanwhile');
 });
