@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { normaliseCrlf } from './crlf.ts';
+import { acceptedDifferences } from './dovecot-differences.fixture.ts';
 import { fold } from './fold.ts';
 import { headerFields } from './header-fields.ts';
 import { MessageParser, type ParsedMessage } from './message-parser.ts';
@@ -22,27 +23,6 @@ const skip = existsSync(join(CORPUS, 'manifest.json'))
   ? false
   : `NO CORPUS at ${CORPUS}: ENVELOPE and BODYSTRUCTURE of real mail are NOT checked (set POCHARD_CORPUS)`;
 if (skip) console.error(skip);
-
-/**
- * Where we differ from Dovecot 2.3, and why. Key: file, then what.
- * Type, subtype and charset are case-insensitive (RFC 2045 §5.1) and the case of the source is kept; Dovecot does so too, except for a plain
- * us-ascii message, which it stores as a flag and writes in lower case.
- */
-const ACCEPTED: ReadonlyMap<string, string> = new Map([
-  ['messages/james-mpt/Status-1.eml bodystructure', 'RFC 2045 §5.1: case-insensitive, the case of the source is kept'],
-  ['messages/james-mpt/Status-1.eml body', 'RFC 2045 §5.1: case-insensitive, the case of the source is kept'],
-  [
-    'messages/spamassassin/spam-utf16.eml 1',
-    'RFC 2046 §5.1.1: the CRLF before a delimiter belongs to it. An inner part without a header ends at the delimiter of the outer multipart, and Dovecot counts that CRLF to the inner multipart',
-  ],
-  ['SEARCH CHARSET UTF-8 SUBJECT "лучше"', 'koi8_r is decoded as KOI8-R; Dovecot does not know the name'],
-  ['SEARCH CHARSET UTF-8 BODY "лучше"', 'koi8_r is decoded as KOI8-R; Dovecot does not know the name'],
-  ['SEARCH BODY "client"', 'RFC 9051 §6.4.4: the header of an embedded message is in the body of the message that holds it'],
-  [
-    'SEARCH SENTBEFORE 1-Jan-2002',
-    'RFC 9051 §6.4.4 compares the Date header; a message without one is in 1970 for Dovecot and matches nothing here',
-  ],
-]);
 
 interface Digest {
   readonly size: number;
@@ -81,7 +61,7 @@ function digest(octets: Uint8Array): Digest {
 
 /** Compares, unless the difference is an accepted one; an accepted difference that is gone must leave the list. */
 function compare(key: string, actual: unknown, expected: unknown, seen: Set<string>): void {
-  if (!ACCEPTED.has(key)) assert.deepEqual(actual, expected, key);
+  if (!acceptedDifferences.has(key)) assert.deepEqual(actual, expected, key);
   else {
     assert.notDeepEqual(actual, expected, `${key} is equal now: take it off the list`);
     seen.add(key);

@@ -1,0 +1,75 @@
+/** The real-mail corpus as octets: single files, mbox files cut at their From lines, bulk. */
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { CORPUS } from './skip.ts';
+
+export interface CorpusMessage {
+  /** As the expected values name it: a path, or `bulk/file#id`, or `mbox/folder/file#index`. */
+  readonly name: string;
+  /** As the source stores it, whatever its line ends are. */
+  readonly raw: Buffer;
+}
+interface BulkMessage {
+  readonly id: string;
+  readonly raw: string;
+}
+
+export function readCorpus(name: string): Buffer {
+  return readFileSync(join(CORPUS, name));
+}
+
+export function expected<T>(name: string): T {
+  return JSON.parse(readCorpus(`expected/${name}`).toString('utf8')) as T;
+}
+
+/** Every LF that has no CR before it becomes CRLF, as the corpus asks; nothing else changes. */
+export function withCrlf(raw: Uint8Array): Buffer {
+  const text = Buffer.from(raw).toString('latin1');
+  return Buffer.from(text.replaceAll(/(?<!\r)\n/g, '\r\n'), 'latin1');
+}
+
+export function digest(octets: Uint8Array): { size: number; sha256: string } {
+  return { size: octets.length, sha256: createHash('sha256').update(octets).digest('hex') };
+}
+
+export function* singleMessages(): Generator<CorpusMessage> {
+  for (const folder of readdirSync(join(CORPUS, 'messages'))) {
+    for (const file of readdirSync(join(CORPUS, 'messages', folder))) {
+      const name = `messages/${folder}/${file}`;
+      yield { name, raw: readCorpus(name) };
+    }
+  }
+}
+
+/** The messages of one mbox file, without their From lines. */
+export function mboxMessages(name: string): CorpusMessage[] {
+  const [, ...messages] = `\n${readCorpus(name).toString('latin1')}`.split(/\nFrom [^\n]*\n/);
+  return messages.map((message, index) => ({ name: `${name}#${index}`, raw: Buffer.from(message, 'latin1') }));
+}
+
+export function* allMboxMessages(): Generator<CorpusMessage> {
+  for (const folder of readdirSync(join(CORPUS, 'mbox'))) {
+    for (const file of readdirSync(join(CORPUS, 'mbox', folder))) yield* mboxMessages(`mbox/${folder}/${file}`);
+  }
+}
+
+export function* bulkMessages(): Generator<CorpusMessage> {
+  for (const file of readdirSync(join(CORPUS, 'bulk'))) {
+    const lines = gunzipSync(readCorpus(`bulk/${file}`))
+      .toString('utf8')
+      .split('\n');
+    for (const line of lines) {
+      if (line === '') continue;
+      const { id, raw } = JSON.parse(line) as BulkMessage;
+      yield { name: `bulk/${file}#${id}`, raw: Buffer.from(raw, 'latin1') };
+    }
+  }
+}
+
+export function* everyMessage(): Generator<CorpusMessage> {
+  yield* singleMessages();
+  yield* allMboxMessages();
+  yield* bulkMessages();
+}
