@@ -139,7 +139,13 @@ export class AccountState {
   }
 
   recentKey(key: string, now: number): RecentKey | undefined {
-    return this.recentKeys?.find((recent) => recent.key === key && recent.at > now - RECENT_KEY_MS);
+    const recent = this.recentKeys;
+    if (recent === undefined) return undefined;
+    for (let n = recent.length - 1; n >= 0; n--) {
+      const one = recent[n] as RecentKey;
+      if (one.key === key && one.at > now - RECENT_KEY_MS) return one;
+    }
+    return undefined;
   }
 
   setNote(name: string, value: string | null): void {

@@ -191,11 +191,13 @@ function countChild(state: AccountState, parent: MailboxId | 0, by: number): voi
 }
 
 function rememberKeys(state: AccountState, entry: Entry, op: Op & { op: 'add' }): void {
-  const keep = (state.recentKeys ?? []).filter((recent) => recent.at > entry.at - RECENT_KEY_MS);
+  state.recentKeys ??= [];
+  const recent = state.recentKeys;
   for (const [n, key] of (op.keys ?? []).entries()) {
     const uid = op.messages[n]?.uid;
-    if (key !== '' && uid !== undefined) keep.push({ key, box: op.box, uid, seq: entry.seq, at: entry.at });
+    if (key !== '' && uid !== undefined) recent.push({ key, box: op.box, uid, seq: entry.seq, at: entry.at });
   }
-  if (keep.length > MAX_RECENT_KEYS) keep.splice(0, keep.length - MAX_RECENT_KEYS);
-  state.recentKeys = keep;
+  let forgotten = Math.max(0, recent.length - MAX_RECENT_KEYS);
+  while (forgotten < recent.length && (recent[forgotten]?.at ?? 0) <= entry.at - RECENT_KEY_MS) forgotten++;
+  if (forgotten > 0) recent.splice(0, forgotten);
 }
