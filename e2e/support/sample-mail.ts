@@ -44,14 +44,14 @@ export function base64Lines(octets: Buffer): string {
 const attachments = [20_000, 60_000, 130_000, 300_000, 420_000].map((octets) => base64Lines(randomBytes(octets)));
 
 export function plainMail(token: string, octets: number): Buffer {
-  const head = `${TOKEN_FIELD}: ${token}\r\nFrom: Bob <bob@example.org>\r\nTo: ada@example.test\r\nSubject: ${token}\r\nDate: Tue, 1 Jul 2025 10:00:00 +0200\r\n\r\n`;
+  const head = `${TOKEN_FIELD}: ${token}\r\nFrom: Bob <bob@example.org>\r\nTo: ada@example.test\r\nMessage-ID: <${token}@example.org>\r\nSubject: ${token}\r\nDate: Tue, 1 Jul 2025 10:00:00 +0200\r\n\r\n`;
   const line = `.${token} ${'lorem ipsum dolor sit amet '.repeat(2)}\r\n`;
   return Buffer.from(head + line.repeat(Math.max(1, Math.ceil((octets - head.length) / line.length))), 'latin1');
 }
 
 export function mailWithAttachment(token: string, encoded: string): Buffer {
   return Buffer.from(
-    `${TOKEN_FIELD}: ${token}\r\nFrom: Bob <bob@example.org>\r\nTo: ada@example.test\r\nSubject: ${token}\r\nMIME-Version: 1.0\r\n` +
+    `${TOKEN_FIELD}: ${token}\r\nFrom: Bob <bob@example.org>\r\nTo: ada@example.test\r\nMessage-ID: <${token}@example.org>\r\nSubject: ${token}\r\nMIME-Version: 1.0\r\n` +
       `Content-Type: multipart/mixed; boundary="=_${token}"\r\n\r\n--=_${token}\r\nContent-Type: text/plain\r\n\r\nSee ${token}\r\n` +
       `--=_${token}\r\nContent-Type: application/octet-stream; name="a.bin"\r\nContent-Disposition: attachment; filename="a.bin"\r\n` +
       `Content-Transfer-Encoding: base64\r\n\r\n${encoded}--=_${token}--\r\n`,
