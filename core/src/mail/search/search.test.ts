@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Flag, ModSeq, SearchQuery, Uid, UidRanges } from '@pochard/plugin-sdk';
 import fc from 'fast-check';
+import { StoreUnavailable } from '../../store/store.ts';
 import { MailError } from '../errors.ts';
 import { compactRuns, runOf } from '../journal/uid-runs.ts';
 import type { MailLog } from '../log.ts';
@@ -173,6 +174,10 @@ test('mail that is locked is an answer of its own, not a message without text', 
     throw new MailError('locked', 'This mail cannot be opened in this session');
   };
   await assert.rejects(find(box, from('ada')), (error) => error instanceof MailError && error.code === 'locked');
+  box.content.onRead = () => {
+    throw new StoreUnavailable('disk full');
+  };
+  await assert.rejects(find(box, body('ada')), (error) => error instanceof MailError && error.code === 'unavailable');
 });
 
 test('a separator inside a needle does not join the values of a repeated field', async () => {

@@ -7,6 +7,7 @@ import { bodyTextRanges, type SearchScope, type TextRange, TextRangeDecoder } fr
 import type { ContentId, MetaColumn } from '../../store/store.ts';
 import { StoreDamaged } from '../../store/store.ts';
 import { MailError } from '../errors.ts';
+import { asMailError } from '../hook-errors.ts';
 import type { MailLog } from '../log.ts';
 import type { ContentMetaRow, ContentReader, OpenContent } from '../services.ts';
 import { type CandidatePage, NEEDS_BODY, NEEDS_HEAD, NEEDS_SENT, YES } from './candidate-page.ts';
@@ -243,7 +244,8 @@ export class TextVerifier {
       return rows;
     } catch (error) {
       slice.restart();
-      if (!isDamage(error)) throw error;
+      const known = asMailError(error);
+      if (!isDamage(known)) throw known;
     }
     const rows: (T | undefined)[] = [];
     for (const [n, id] of ids.entries()) {
@@ -262,7 +264,8 @@ export class TextVerifier {
   #noteDamage(page: CandidatePage, message: number, error: unknown): void {
     const { signal, log, mailbox } = this.#options;
     signal.throwIfAborted();
-    if (!isDamage(error)) throw error;
+    const known = asMailError(error);
+    if (!isDamage(known)) throw known;
     this.#damaged += 1;
     if (this.#damaged > DAMAGED_LOGGED) return;
     log?.warn({ mailbox, uid: page.uid(message), content: page.content(message), err: error }, 'A damaged message was searched in part');
@@ -316,8 +319,8 @@ function decoded<T>(decode: () => T): T {
   }
 }
 
-function isDamage(error: unknown): boolean {
-  return error instanceof StoreDamaged || (error instanceof MailError && error.code === 'damaged');
+function isDamage(error: Error): boolean {
+  return error instanceof MailError && error.code === 'damaged';
 }
 
 function sentKeysOf(root: Node): readonly SentKey[] {
