@@ -79,6 +79,7 @@ export const digestScheme: PasswordScheme = { ...saltedDigestScheme, names: [...
 function parsePlain(stored: StoredPassword): { readonly text: Buffer; readonly isCut: boolean } {
   const { name, encoding, encoded } = stored;
   const octets = encoding === undefined ? Buffer.from(encoded, 'utf8') : fromSuffix(stored, undefined);
+  if (octets.length === 0) throw invalidStored(name, 'nothing is stored');
   if (name !== 'PLAIN-TRUNC') return { text: octets, isCut: false };
   const dash = octets.indexOf('-');
   const length = wholeNumber(octets.toString('latin1', 0, Math.max(dash, 0)));
