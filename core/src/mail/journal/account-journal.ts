@@ -303,7 +303,7 @@ export class AccountJournal {
 
   /** Tells the listener from now on; the state is that of this moment. */
   addListener(record: MailboxRecord, listener: MailboxListener): void {
-    record.listeners = [...record.listeners, listener];
+    record.listeners = record.listeners.length === 0 ? [listener] : [...record.listeners, listener];
     this.context.used(this);
   }
 

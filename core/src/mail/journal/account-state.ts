@@ -99,7 +99,7 @@ export class AccountState {
   notes: Map<string, string> | undefined = undefined;
   notesOctets = 0;
   /** Oldest first. */
-  recentKeys: RecentKey[] | undefined = undefined;
+  recentKeys: Map<string, RecentKey> | undefined = undefined;
   /** Former full name -> largest UIDVALIDITY that a mailbox had there. Oldest first. */
   formerNames: Map<string, number> | undefined = undefined;
   seenBy: SeenBy[] | undefined = undefined;
@@ -139,13 +139,8 @@ export class AccountState {
   }
 
   recentKey(key: string, now: number): RecentKey | undefined {
-    const recent = this.recentKeys;
-    if (recent === undefined) return undefined;
-    for (let n = recent.length - 1; n >= 0; n--) {
-      const one = recent[n] as RecentKey;
-      if (one.key === key && one.at > now - RECENT_KEY_MS) return one;
-    }
-    return undefined;
+    const recent = this.recentKeys?.get(key);
+    return recent !== undefined && recent.at > now - RECENT_KEY_MS ? recent : undefined;
   }
 
   setNote(name: string, value: string | null): void {

@@ -93,7 +93,7 @@ export interface GonePlan {
 
 export class PackedMailbox implements MailboxState {
   readonly info: MailboxInfo;
-  readonly chunks: PackedChunk[] = [];
+  chunks: PackedChunk[] = [];
   count = 0;
   /** Chunks whose last message went, with the entry that took it: saved as empty. */
   #emptied: Map<number, Seq> | undefined;
@@ -117,7 +117,9 @@ export class PackedMailbox implements MailboxState {
     const before = this.chunks[this.chunks.length - 1];
     if (before !== undefined && stored.n <= before.n) throw new StoreDamaged('chunks of a mailbox are out of order');
     const chunk = readChunk(stored);
-    this.chunks.push(chunk);
+    // An array of exactly one: most mailboxes that are held open are small.
+    if (before === undefined) this.chunks = [chunk];
+    else this.chunks.push(chunk);
     this.count += chunk.count;
     this.#startsValid = false;
   }
@@ -295,7 +297,8 @@ export class PackedMailbox implements MailboxState {
       const at = chunk.count * WORDS;
       const offset = (message.uid - 1) & 511;
       if (at > 0 && (chunk.words[at - WORDS + UID_OFFSET] as number) >= offset) throw new StoreDamaged('UIDs of a mailbox do not rise');
-      if (at === chunk.words.length) chunk.words = resized(chunk.words, Math.min(CHUNK_UIDS, chunk.count * 2) * WORDS);
+      if (at === chunk.words.length)
+        chunk.words = resized(chunk.words, Math.min(CHUNK_UIDS, Math.max(FIRST_ROWS, chunk.count * 2)) * WORDS);
       const words = chunk.words;
       words[at + FLAGS] = message.flags;
       words[at + SIZE] = message.size;
@@ -393,7 +396,8 @@ export class PackedMailbox implements MailboxState {
     const there = this.chunks[index];
     if (there !== undefined && there.n === n) return there;
     const chunk = new PackedChunk(n, 0, new Uint32Array(FIRST_ROWS * WORDS), 0);
-    this.chunks.splice(index, 0, chunk);
+    if (this.chunks.length === 0) this.chunks = [chunk];
+    else this.chunks.splice(index, 0, chunk);
     this.#emptied?.delete(n);
     this.#startsValid = false;
     return chunk;
@@ -503,7 +507,7 @@ function joined(parts: readonly Uint32Array[]): Uint32Array {
 
 /** The octets of a chunk in an ArrayBuffer of their own. Rows are little-endian in memory as in the store. */
 function storedChunk(box: StoredChunk['box'], chunk: PackedChunk): StoredChunk {
-  const data = new Uint8Array(chunk.words.buffer, chunk.words.byteOffset, chunk.count * ROW_OCTETS).slice();
+  const data = new Uint8Array(chunk.words.slice(0, chunk.count * WORDS).buffer);
   return { box, n: chunk.n, seq: chunk.seq, crc: crc32(data), data };
 }
 
@@ -513,8 +517,10 @@ function readChunk(stored: StoredChunk): PackedChunk {
   const rows = data.length / ROW_OCTETS;
   if (!Number.isInteger(rows) || rows > CHUNK_UIDS) throw new StoreDamaged(`chunk ${stored.box}/${n} has a wrong length`);
   if (crc32(data) !== stored.crc) throw new StoreDamaged(`chunk ${stored.box}/${n} does not match its checksum`);
+  const aligned = data.byteOffset % 4 === 0 ? data : data.slice();
+  // Small arrays lie in the heap as long as nobody asks for their buffer.
   const words = new Uint32Array(rows * WORDS);
-  new Uint8Array(words.buffer).set(data);
+  words.set(new Uint32Array(aligned.buffer, aligned.byteOffset, rows * WORDS));
   let before = -1;
   for (let at = UID_OFFSET; at < words.length; at += WORDS) {
     const offset = words[at] as number;

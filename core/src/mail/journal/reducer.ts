@@ -191,13 +191,19 @@ function countChild(state: AccountState, parent: MailboxId | 0, by: number): voi
 }
 
 function rememberKeys(state: AccountState, entry: Entry, op: Op & { op: 'add' }): void {
-  state.recentKeys ??= [];
+  state.recentKeys ??= new Map();
   const recent = state.recentKeys;
-  for (const [n, key] of (op.keys ?? []).entries()) {
+  const { keys } = op;
+  if (keys === undefined) return;
+  for (let n = 0; n < keys.length; n++) {
+    const key = keys[n];
     const uid = op.messages[n]?.uid;
-    if (key !== '' && uid !== undefined) recent.push({ key, box: op.box, uid, seq: entry.seq, at: entry.at });
+    if (key === undefined || key === '' || uid === undefined) continue;
+    recent.delete(key);
+    recent.set(key, { key, box: op.box, uid, seq: entry.seq, at: entry.at });
   }
-  let forgotten = Math.max(0, recent.length - MAX_RECENT_KEYS);
-  while (forgotten < recent.length && (recent[forgotten]?.at ?? 0) <= entry.at - RECENT_KEY_MS) forgotten++;
-  if (forgotten > 0) recent.splice(0, forgotten);
+  for (const [key, { at }] of recent) {
+    if (recent.size <= MAX_RECENT_KEYS && at > entry.at - RECENT_KEY_MS) return;
+    recent.delete(key);
+  }
 }

@@ -1,6 +1,6 @@
 /** Account state as octets: format level, fields, CRC-32 of all before it. The snapshot is primary data: what does not read is refused, never guessed. */
 import { crc32 } from 'node:zlib';
-import type { AccountId, MailboxId, Seq, Snapshot } from '../../store/store.ts';
+import type { AccountId, MailboxId, Snapshot } from '../../store/store.ts';
 import { StoreDamaged } from '../../store/store.ts';
 import { AccountState, MailboxRecord } from './account-state.ts';
 import { MAX_KEYWORDS } from './entry.ts';
@@ -24,8 +24,8 @@ export function encodeSnapshot(account: AccountId, state: AccountState): Snapsho
     out.text(name);
     out.text(value);
   }
-  out.varint(state.recentKeys?.length ?? 0);
-  for (const recent of state.recentKeys ?? []) {
+  out.varint(state.recentKeys?.size ?? 0);
+  for (const recent of state.recentKeys?.values() ?? []) {
     out.text(recent.key);
     out.varint(recent.box);
     out.varint(recent.uid);
@@ -68,14 +68,10 @@ export function decodeSnapshot(snapshot: Snapshot): AccountState {
   for (let left = from.count(16); left > 0; left--) state.boxes.push(readBox(from));
   for (let left = from.count(2); left > 0; left--) state.setNote(from.text(), from.text());
   for (let left = from.count(5); left > 0; left--) {
-    state.recentKeys ??= [];
-    state.recentKeys.push({
-      key: from.text(),
-      box: from.uint32Varint() as MailboxId,
-      uid: from.uint32Varint(),
-      seq: from.varint() as Seq,
-      at: from.varint(),
-    });
+    state.recentKeys ??= new Map();
+    const key = from.text();
+    const box = from.uint32Varint() as MailboxId;
+    state.recentKeys.set(key, { key, box, uid: from.uint32Varint(), seq: from.varint(), at: from.varint() });
   }
   for (let left = from.count(2); left > 0; left--) {
     state.formerNames ??= new Map();
@@ -91,6 +87,8 @@ export function decodeSnapshot(snapshot: Snapshot): AccountState {
     });
   }
   from.end();
+  // Without the room that an array grown by one keeps: most accounts are small and idle.
+  state.boxes = state.boxes.slice();
   linkTree(state);
   return state;
 }
