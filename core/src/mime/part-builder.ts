@@ -171,9 +171,15 @@ export function defaultSubtype(type: string): string {
   return type === 'text' ? 'plain' : type === 'multipart' ? 'x-unknown' : 'unknown';
 }
 
+/** Grows the list in place: a header block may hold tens of thousands of one-address fields. */
 function join(addresses: Address[] | undefined, value: string): Address[] {
-  const more = parseAddressList(value);
-  return addresses === undefined ? more : addresses.concat(more).slice(0, MAX_ADDRESSES);
+  if (addresses === undefined) return parseAddressList(value);
+  if (addresses.length >= MAX_ADDRESSES) return addresses;
+  for (const address of parseAddressList(value)) {
+    if (addresses.length >= MAX_ADDRESSES) break;
+    addresses.push(address);
+  }
+  return addresses;
 }
 
 /** Repeated address fields add up, a repeated other field replaces the earlier one; RFC 5322 §3.6 allows none to repeat. */
