@@ -24,7 +24,7 @@ async function crash(folder: string, ledger: Map<AccountId, Seq>): Promise<numbe
   let timer: NodeJS.Timeout | undefined;
   for await (const line of createInterface({ input: child.stdout })) {
     if (line === 'ready') {
-      timer = setTimeout(() => child.kill('SIGKILL'), randomInt(20, 400));
+      timer = setTimeout(() => child.kill('SIGKILL'), randomInt(50, 800));
       continue;
     }
     const [account, seq] = line.split(' ');

@@ -52,12 +52,13 @@ export async function takeDataFolder(folder: string): Promise<DataFolder> {
 }
 
 function takeLock(path: string): Database {
-  const lock = openDatabase(join(path, 'lock.db'), { access: 'write', timeoutMs: 0, cacheOctets: 64 * 1024 });
+  let lock: Database | undefined;
   try {
+    lock = openDatabase(join(path, 'lock.db'), { access: 'write', timeoutMs: 0, cacheOctets: 64 * 1024 });
     lock.exec('PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE');
     return lock;
   } catch (error) {
-    lock.close();
+    lock?.close();
     if (faultOf(error) === 'busy') throw new StoreUnavailable('the data folder is in use by another process', { cause: error });
     throw error;
   }

@@ -28,14 +28,22 @@ import { openSqliteStore, type SqliteOptions, type SqliteStore } from './sqlite-
 
 const ada = account('ada1');
 
+const stores = new WeakMap<TestContext, SqliteStore[]>();
+
+/** A folder that goes after the test, when the stores opened in it are closed. */
 async function folderOf(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'pochard-store-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const open: SqliteStore[] = [];
+  stores.set(t, open);
+  t.after(async () => {
+    await Promise.all(open.map((store) => store.close()));
+    await rm(folder, { recursive: true });
+  });
   return folder;
 }
 async function opened(t: TestContext, options: SqliteOptions): Promise<SqliteStore> {
   const store = await openSqliteStore({ walOctets: 0, ...options });
-  t.after(() => store.close());
+  stores.get(t)?.push(store);
   return store;
 }
 
@@ -108,27 +116,9 @@ test('a full disk refuses the commit, keeps what was there, and goes on when the
 
 test('an I/O error ends the store: outcome unknown, then nothing more is taken, and what was acknowledged is there', async (t) => {
   const folder = await folderOf(t);
-  const module = (name: string): string => JSON.stringify(fileURLToPath(new URL(name, import.meta.url)));
-  const script = `
-    import { openSqliteStore } from ${module('./sqlite-store.ts')};
-    import { account, content, inline, proposal, randomOctets } from ${module('../contract/samples.ts')};
-    const failures = [];
-    const store = await openSqliteStore({ folder: ${JSON.stringify(folder)}, walOctets: 0, repack: 'off', onFailure: (error) => failures.push(error.name) });
-    const id = account('ada1');
-    let seq = 0;
-    let failed;
-    try {
-      for (;;) {
-        await store.commit(proposal(id, seq + 1, { contents: [content(store.contents.newId(id), [inline(randomOctets(30000))])] }));
-        seq++;
-      }
-    } catch (error) { failed = error.name; }
-    const next = await store.commit(proposal(id, seq + 1)).catch((error) => error.name);
-    await store.close();
-    console.log(JSON.stringify({ seq, failed, next, failures }));
-  `;
   // A limit on file size gives EFBIG, which SQLite reports as an I/O error of the write.
-  const child = spawn('sh', ['-c', 'trap "" XFSZ; ulimit -f 4096; exec "$0" --input-type=module -e "$1"', process.execPath, script], {
+  const script = fileURLToPath(new URL('./io-error-child.ts', import.meta.url));
+  const child = spawn('sh', ['-c', 'trap "" XFSZ; ulimit -f 4096; exec "$0" "$1" "$2"', process.execPath, script, folder], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let out = '';

@@ -28,9 +28,14 @@ export interface OpenOptions {
 /** Opens a connection; the caller keeps the handle for as long as any statement of it lives. */
 export function openDatabase(path: string, options: OpenOptions): Database {
   const database = new DatabaseSync(path, { readOnly: options.access === 'read', timeout: options.timeoutMs });
-  database.exec(`PRAGMA cache_size = -${Math.max(64, Math.round(options.cacheOctets / 1024))}; PRAGMA temp_store = MEMORY;`);
-  if (options.access === 'read') database.exec('PRAGMA query_only = ON');
-  return database;
+  try {
+    database.exec(`PRAGMA cache_size = -${Math.max(64, Math.round(options.cacheOctets / 1024))}; PRAGMA temp_store = MEMORY;`);
+    if (options.access === 'read') database.exec('PRAGMA query_only = ON');
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
 }
 
 /** First version without the WAL-reset corruption (several connections on one WAL). */

@@ -42,13 +42,15 @@ export class WriteQueue {
   /** Lazy ops that have not settled: what `flush` waits for. */
   readonly #lazy = new Set<Promise<unknown>>();
   readonly #onDead: (error: Error) => void;
+  #onIdle: (() => void) | undefined;
 
   constructor(port: MessagePort, worker: Worker, onDead: (error: Error) => void) {
     this.#port = port;
     this.#onDead = onDead;
     port.on('message', (reply: WriterReply) => {
       if (reply.kind === 'done') this.#settle(reply.results);
-      else if (reply.kind === 'dead') this.#die(new OutcomeUnknown(reply.message));
+      // What is under way gets an answer still.
+      else if (reply.kind === 'dead') this.#refuseNew(new OutcomeUnknown(reply.message));
     });
     worker.on('error', (error) => this.#die(error instanceof Error ? error : new Error(String(error))));
     worker.on('exit', () => this.#die(new Error('the writer thread ended')));
@@ -82,8 +84,6 @@ export class WriteQueue {
     this.#ended ??= reason;
     await Promise.all(open);
   }
-  #onIdle: (() => void) | undefined;
-
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -129,16 +129,20 @@ export class WriteQueue {
     else if (this.#sent.size === 0) this.#onIdle?.();
   }
 
+  /** The thread is gone, and with it the answers to all that was sent. */
   #die(error: Error): void {
-    const wasAlive = this.#ended === undefined;
-    this.#ended ??= error;
     for (const waiting of this.#sent.values()) {
       waiting.reject(new OutcomeUnknown('the writer ended before it answered', { cause: error }));
     }
-    for (const waiting of this.#queue) waiting.reject(new StoreUnavailable(error.message, { cause: error }));
     this.#sent.clear();
+    this.#refuseNew(error);
+  }
+  #refuseNew(error: Error): void {
+    const wasAlive = this.#ended === undefined;
+    this.#ended ??= error;
+    for (const waiting of this.#queue) waiting.reject(new StoreUnavailable(error.message, { cause: error }));
     this.#queue = [];
-    this.#onIdle?.();
+    if (this.#sent.size === 0) this.#onIdle?.();
     if (wasAlive) this.#onDead(error);
   }
 }

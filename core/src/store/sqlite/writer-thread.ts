@@ -1,6 +1,7 @@
 /** Entry of the writer thread: takes messages, runs groups, keeps the WAL in bounds, tidies up when nothing is to be done. */
 import { type MessagePort, receiveMessageOnPort, Worker, workerData } from 'node:worker_threads';
 import { StoreDamaged, StoreUnavailable } from '../store.ts';
+import type { CheckpointReply } from './checkpoint-thread.ts';
 import type { OpFailure, WriteMessage, WriterReply, WriterSettings } from './messages.ts';
 import { messageOf, Writer } from './writer.ts';
 
@@ -13,6 +14,7 @@ const { port, settings, start } = workerData as WriterThreadData;
 
 /** Groups between two looks at the length of the WAL. */
 const WAL_LOOK_GROUPS = 16;
+const LEAST_WAL_OCTETS = 1024 * 1024;
 
 function reply(message: WriterReply): void {
   port.postMessage(message);
@@ -32,24 +34,33 @@ function serve(writer: Writer): void {
   const checkpointer = new Worker(new URL('./checkpoint-thread.ts', import.meta.url), { workerData: { folder: settings.folder } });
   /** A passive checkpoint is under way in the other thread. */
   let checkpointing = false;
+  const checkpointFrom = Math.max(settings.walOctets, LEAST_WAL_OCTETS) / 2;
   let restartDue = false;
   let groups = 0;
   let closing = false;
+  let closed = false;
   let toldDead = false;
   let idleTimer: NodeJS.Timeout | undefined;
 
-  checkpointer.on('message', () => {
+  checkpointer.on('message', (outcome: CheckpointReply) => {
     checkpointing = false;
-    restartDue = true;
+    if (outcome === 'done') restartDue = true;
+    else writer.checkpointFailed(outcome.fault, outcome.message);
     run();
   });
   checkpointer.on('error', (error) => {
     throw error;
   });
 
+  function tellIfDead(): void {
+    if (writer.dead === undefined || toldDead) return;
+    toldDead = true;
+    reply({ kind: 'dead', message: writer.dead });
+  }
+
   function lookAtWal(): void {
     if (checkpointing || closing || writer.dead !== undefined) return;
-    if (writer.walOctets() < settings.walOctets / 2) return;
+    if (writer.walOctets() < checkpointFrom) return;
     checkpointing = true;
     checkpointer.postMessage('checkpoint');
   }
@@ -67,10 +78,7 @@ function serve(writer: Writer): void {
     drain();
     while (!writer.isIdle) {
       reply({ kind: 'done', results: writer.runGroup() });
-      if (writer.dead !== undefined && !toldDead) {
-        toldDead = true;
-        reply({ kind: 'dead', message: writer.dead });
-      }
+      tellIfDead();
       if (restartDue) {
         restartDue = false;
         writer.restartWal();
@@ -86,6 +94,7 @@ function serve(writer: Writer): void {
       if (writer.ownedIsBehind) writer.fillOwned();
       drain();
     }
+    tellIfDead();
     if (closing) {
       close();
       return;
@@ -100,12 +109,14 @@ function serve(writer: Writer): void {
       return;
     }
     const more = writer.tidy(Date.now());
+    tellIfDead();
     lookAtWal();
     if (more) setImmediate(tidy);
   }
 
   function close(): void {
-    if (checkpointing) return; // its answer calls run again
+    if (checkpointing || closed) return; // the checkpoint's answer calls run again
+    closed = true;
     checkpointer.postMessage('close');
     checkpointer.once('exit', () => {
       writer.close();

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { StoreDamaged, StoreUnavailable } from '../store.ts';
 import { LAZY_OPS, type OpFailure, octetsOf, type WriteOp, type WriterSettings } from './messages.ts';
 import { migrate } from './schema.ts';
-import { type Database, faultOf, openDatabase, prepare, type Query, requireSafeVersion, sqliteVersion } from './sqlite.ts';
+import { type Database, type Fault, faultOf, openDatabase, prepare, type Query, requireSafeVersion, sqliteVersion } from './sqlite.ts';
 import { BlobMissing, ContentWrites } from './write-contents.ts';
 import { FeedWrites } from './write-feed.ts';
 import { JournalWrites, Refused } from './write-journal.ts';
@@ -190,10 +190,17 @@ export class Writer {
 
   /** One slice of the work that can wait for a quiet moment, in a transaction of its own. True when there is more. */
   tidy(now: number): boolean {
+    return this.#apart(() => this.#tidySlice(now));
+  }
+  /** What cannot wait for a quiet moment: see {@link ownedIsBehind}. */
+  fillOwned(): void {
+    this.#apart(() => this.#contents.fillOwned());
+  }
+  #apart(work: () => boolean): boolean {
     if (this.dead !== undefined) return false;
     try {
       this.#begin.run();
-      const more = this.#tidySlice(now);
+      const more = work();
       this.#commit.run();
       return more;
     } catch (error) {
@@ -210,9 +217,6 @@ export class Writer {
   get ownedIsBehind(): boolean {
     return this.#contents.ownedIsBehind;
   }
-  fillOwned(): void {
-    this.tidy(0);
-  }
 
   /** Length of the WAL in use; 0 when a checkpoint has copied all of it. */
   walOctets(): number {
@@ -221,12 +225,28 @@ export class Writer {
   }
   /** After a passive checkpoint: copies the rest and lets the next group begin at the WAL's start. */
   restartWal(): void {
-    if (this.dead === undefined) this.#database.exec('PRAGMA wal_checkpoint(RESTART)');
+    if (this.dead !== undefined) return;
+    try {
+      this.#database.exec('PRAGMA wal_checkpoint(RESTART)');
+    } catch (error) {
+      this.checkpointFailed(faultOf(error), messageOf(error));
+    }
+  }
+  /** A full disk or a busy reader: the WAL grows until the next try. An I/O error ends the store. */
+  checkpointFailed(fault: Fault, message: string): void {
+    if (fault === 'io' || fault === 'damaged') this.dead ??= `the store stopped: a checkpoint failed: ${message}`;
   }
 
   /** Last: the other connections are closed. */
   close(): void {
-    if (this.dead === undefined) this.#database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    if (this.dead === undefined) {
+      try {
+        this.#database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+      } catch (error) {
+        // All is in the WAL, synced; the next start copies it.
+        this.checkpointFailed(faultOf(error), messageOf(error));
+      }
+    }
     this.#database.close();
   }
 }
@@ -260,7 +280,8 @@ function growWal(database: Database, path: string, octets: number): void {
   const cachePages = prepare<[number]>(database, 'PRAGMA cache_size').get()?.[0] ?? -2000;
   database.exec('PRAGMA cache_size = 16; PRAGMA cache_spill = 16; BEGIN IMMEDIATE; CREATE TABLE grow(data BLOB) STRICT;');
   const insert = prepare(database, 'INSERT INTO grow VALUES (zeroblob(?))');
-  for (let left = octets; left > 0; left -= 1024 * 1024) insert.run(Math.min(left, 1024 * 1024));
+  // A little more than asked: the last pages stay in the cache.
+  for (let left = octets + 512 * 1024; left > 0; left -= 1024 * 1024) insert.run(Math.min(left, 1024 * 1024));
   database.exec(`ROLLBACK; PRAGMA cache_size = ${cachePages}; PRAGMA cache_spill = ON`);
   // No lock of SQLite is on the WAL file itself, so closing this handle gives none up.
   const handle = openSync(path, 'r+');
