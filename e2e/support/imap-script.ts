@@ -61,6 +61,10 @@ export class ImapScript {
     }
   }
 
+  /** The tag of the next command. */
+  get nextTag(): string {
+    return `t${this.#tag + 1}`;
+  }
   /** Sends a command and collects until its tagged response. `done` is that response without the tag. */
   async command(line: string, ...literals: readonly (string | Uint8Array)[]): Promise<{ untagged: string[]; done: string }> {
     this.#tag += 1;
