@@ -20,7 +20,6 @@ import type { Bus, ContentId, RecordRow, RecordWrite } from '../store/store.ts';
 import type { AccountService } from './accounts/account-service.ts';
 import { CommitBatch } from './commit-batch.ts';
 import { storedMessageView } from './content/message-view.ts';
-import { parseSource } from './content/parsed-source.ts';
 import { Slots } from './content/slots.ts';
 import { MailError } from './errors.ts';
 import { contentAtRow } from './journal/layout.ts';
@@ -91,7 +90,7 @@ export class MailHostServices implements HostServices {
       const box = boxOf(target);
       const source = await spool.receive(content.open(), { limitOctets: parts.settings.messageOctets, signal });
       try {
-        const message = await parseSource(source, 'parse', signal);
+        const message = await parts.ingest.parse(source, 'parse', signal);
         const date = Math.floor((options.internalDate?.getTime() ?? parts.now()) / 1000);
         const key = createHash('sha256').update(`${context.actor.name}\0${options.key}`).digest('base64url');
         const item = await access.prepareItem(box, message, {

@@ -5,7 +5,7 @@
 import type { Account, Actor, MessageRef, Origin as SdkOrigin, SearchQuery, Session, SpecialUse } from '@pochard/plugin-sdk';
 import type { AccountId, MailboxId } from '../store/store.ts';
 import { messageView } from './content/message-view.ts';
-import { type ParsedSource, parseSource } from './content/parsed-source.ts';
+import type { ParsedSource } from './content/parsed-source.ts';
 import { AccountContentReader } from './content/reader.ts';
 import { MailError } from './errors.ts';
 import { asMailError, guarded } from './hook-errors.ts';
@@ -140,7 +140,7 @@ export class HookedMailAccess implements MailAccess {
     const items: AppendItem[] = [];
     for (const { source, flags, internalDate } of messages) {
       if (source.sizeOctets > this.#parts.settings.messageOctets) throw new MailError('too-big', 'Message is too large');
-      const message = await parseSource(source, 'parse', signal);
+      const message = await this.#parts.ingest.parse(source, 'parse', signal);
       const date = internalDate ?? Math.floor(this.#parts.now() / 1000);
       items.push(await this.prepareItem(box, message, { flags, date, way, signal }));
     }

@@ -8,12 +8,13 @@ import { encodeParts } from '../../mime/part-table.ts';
 import { preview, previewOf, previewSources } from '../../mime/preview.ts';
 import type { AccountId, BlobId, Blobs, ContentId, ContentMeta, Contents, NewContent, Segment } from '../../store/store.ts';
 import { MailError } from '../errors.ts';
+import type { MessageSource } from '../services.ts';
 import { MEMORY_OCTETS } from '../spool.ts';
 import type { CodecScope, CodecStack, Codecs, Notes, SegmentRole } from './codecs.ts';
 import { bindingOf, cut } from './codecs.ts';
 import { encodeManifest } from './manifest.ts';
-import { type ParsedSource, shiftParts } from './parsed-source.ts';
-import { analyseBase64, decodedBase64 } from './recoding.ts';
+import { type ParsedSource, parseSource, shiftParts } from './parsed-source.ts';
+import { analyseBase64, Base64Stream, decodedBase64 } from './recoding.ts';
 import { encodeRecord, frameSealed } from './sealed-record.ts';
 import { Slots } from './slots.ts';
 
@@ -36,8 +37,8 @@ export interface IngestScope {
 const COMMIT_DATA_OCTETS = 1024 * 1024;
 /** Room that is kept for the segment that describes encoded ones: it must come along with the others when they are read. */
 const MANIFEST_OCTETS = 64 * 1024;
-/** Big messages that are taken apart at the same time: each costs a few buffers, and it is the processor that they wait for. */
-const BIG_AT_ONCE = 4;
+/** Big messages that are parsed or taken apart at the same time: each costs a few buffers, and it is the processor that they wait for. */
+const BIG_AT_ONCE = 3;
 
 interface Stretch {
   readonly from: number;
@@ -52,6 +53,12 @@ export class Ingest {
 
   constructor(options: IngestOptions) {
     this.#options = options;
+  }
+
+  /** One pass over a message. At once when it lies in memory; spooled ones wait for their turn. */
+  parse(source: MessageSource, wants: 'digest' | 'parse', signal: AbortSignal): ParsedSource | Promise<ParsedSource> {
+    if (source.bytes !== undefined) return parseSource(source, wants, signal);
+    return this.#slots.run(async () => parseSource(source, wants, signal));
   }
 
   /**
@@ -177,7 +184,7 @@ class SegmentWriter {
     this.#scope = scope;
     this.#stack = stack;
     this.#id = id;
-    this.#blobScope = options.dedupe === 'global' && stack.encrypt === undefined ? 'global' : scope.account.id;
+    this.#blobScope = options.dedupe === 'global' && stack.encrypt === undefined ? '' : scope.account.id;
   }
 
   codecScope(notes = this.notes): CodecScope {
@@ -192,6 +199,19 @@ class SegmentWriter {
 
   /** A big leaf: decoded, if its octets can be made again of that. */
   async part(sizeOctets: number, encoding: string, open: CodecSegment['open']): Promise<void> {
+    // Decoded it is surely more than the commit carries: one pass, straight into the blob.
+    if (encoding === 'base64' && this.#stack.codecs.length === 0 && sizeOctets > MEMORY_OCTETS * 2) {
+      const decoding = new Base64Stream(open());
+      try {
+        const { id, sizeOctets: blobOctets } = await this.#options.blobs.put(this.#blobScope, decoding.open(), this.#scope.signal);
+        if (decoding.recipe === undefined) throw new TypeError('the blob was stored before its stream had ended');
+        this.#segments.push({ at: 'blob', sizeOctets, blob: id, blobOctets, recipe: decoding.recipe });
+        return;
+      } catch (error) {
+        if (!decoding.hasFailed) throw error;
+        return this.#add('blob', { sizeOctets, plainOctets: sizeOctets, recipe: EMPTY, open });
+      }
+    }
     const known = encoding === 'base64' ? await analyseBase64(open(), MEMORY_OCTETS) : undefined;
     if (known === undefined) return this.#add('blob', { sizeOctets, plainOctets: sizeOctets, recipe: EMPTY, open });
     const { recipe, decoded, decodedOctets: plainOctets } = known;

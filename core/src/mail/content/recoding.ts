@@ -1,6 +1,6 @@
 /** Parts that lie decoded: what a blob holds, and how the octets of the message are made of it (mime/base64-recipe). */
 import type { ByteRange } from '@pochard/plugin-sdk';
-import { Base64Analyser, decodeRecipe, encodeBase64Range, encodeRecipe } from '../../mime/base64-recipe.ts';
+import { Base64Analyser, type Base64Recipe, decodeRecipe, encodeBase64Range, encodeRecipe } from '../../mime/base64-recipe.ts';
 import { Base64Decoder } from '../../mime/transfer-encoding.ts';
 import { MailError } from '../errors.ts';
 import { cut } from './codecs.ts';
@@ -33,8 +33,44 @@ export async function analyseBase64(body: AsyncIterable<Uint8Array>, keepOctets:
   const end = analyser.finish();
   if (end === undefined) return undefined;
   keep(end.decoded);
-  const code = encodeRecipe(end.recipe);
-  return { recipe: Uint8Array.of(BASE64, code >>> 8, code & 0xff), decodedOctets: octets, decoded: kept };
+  return { recipe: storedRecipe(end.recipe), decodedOctets: octets, decoded: kept };
+}
+
+/** A body that is decoded while it is not known yet whether it comes back octet for octet. */
+export class Base64Stream {
+  /** After the stream has ended. */
+  recipe: Uint8Array | undefined;
+  /** The stream threw because the body cannot be made again of what it decodes to. */
+  hasFailed = false;
+  readonly #body: AsyncIterable<Uint8Array>;
+
+  constructor(body: AsyncIterable<Uint8Array>) {
+    this.#body = body;
+  }
+
+  /** Once. @throws Error with `hasFailed` set: what was read so far is worth nothing */
+  async *open(): AsyncGenerator<Uint8Array> {
+    const analyser = new Base64Analyser();
+    for await (const chunk of this.#body) {
+      const decoded = analyser.push(chunk);
+      if (decoded === undefined) throw this.#failure();
+      if (decoded.length > 0) yield decoded;
+    }
+    const end = analyser.finish();
+    if (end === undefined) throw this.#failure();
+    if (end.decoded.length > 0) yield end.decoded;
+    this.recipe = storedRecipe(end.recipe);
+  }
+
+  #failure(): Error {
+    this.hasFailed = true;
+    return new Error('the body is not base64 of one form');
+  }
+}
+
+function storedRecipe(recipe: Base64Recipe): Uint8Array {
+  const code = encodeRecipe(recipe);
+  return Uint8Array.of(BASE64, code >>> 8, code & 0xff);
 }
 
 /** The decoded octets of a body that {@link analyseBase64} has proven. */

@@ -5,7 +5,7 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import type { Account, Message, Routing, Delivery as SdkDelivery, SpecialUse, Verdict } from '@pochard/plugin-sdk';
 import { messageView } from '../content/message-view.ts';
-import { countFields, type ParsedSource, parseSource } from '../content/parsed-source.ts';
+import { countFields, type ParsedSource } from '../content/parsed-source.ts';
 import { MailError } from '../errors.ts';
 import { asMailError, guarded } from '../hook-errors.ts';
 import type { AccountMail, MailboxInfo } from '../journal/account-mail.ts';
@@ -56,7 +56,7 @@ export class DeliveryService implements Delivery {
     if (source.sizeOctets > this.#parts.settings.messageOctets) throw new MailError('too-big', 'Message is too large');
     let changed: MessageSource | undefined;
     try {
-      const received = await parseSource(source, 'digest', signal);
+      const received = await this.#parts.ingest.parse(source, 'digest', signal);
       if (countFields(received.parsed.head, RECEIVED) >= MAX_RECEIVED_FIELDS)
         throw new MailError('policy', 'The message goes round in circles');
       const { hooks } = this.#parts;
@@ -69,7 +69,7 @@ export class DeliveryService implements Delivery {
         delivery = await this.#received(first, session, signal);
         if (delivery.message !== first.message) {
           changed = await this.#spool.receive(delivery.message.open(), { limitOctets: this.#parts.settings.messageOctets, signal });
-          message = await parseSource(changed, 'parse', signal);
+          message = await this.#parts.ingest.parse(changed, 'parse', signal);
         }
       }
       const verdicts = delivery === undefined ? NO_VERDICTS : await this.#scan(delivery, session, signal);
