@@ -6,16 +6,16 @@ import type { AccountId, Bus, MailboxId, Seq, Store, StoredChunk } from '../../s
 import { JournalPruned, StoreDamaged, StoreUnavailable } from '../../store/store.ts';
 import { MailError } from '../errors.ts';
 import type { MailboxListener } from './account-mail.ts';
-import type { MailboxRecord } from './account-state.ts';
-import { AccountState } from './account-state.ts';
+import type { Loaded } from './account-reading.ts';
+import { CHUNK_PAGE, loadAccount, readChunks, TAIL_PAGE, touchedChunks, weightOf } from './account-reading.ts';
+import type { AccountState, MailboxRecord } from './account-state.ts';
 import type { Entry } from './entry.ts';
 import { decodeEntry, EntryLevelTooHigh } from './entry-codec.ts';
-import { chunkOf } from './layout.ts';
 import { PackedMailbox } from './mailbox-state.ts';
 import type { PackedResidency } from './packed-residency.ts';
 import type { Change } from './reducer.ts';
 import { redo, reduce } from './reducer.ts';
-import { decodeSnapshot, encodeSnapshot } from './snapshot-codec.ts';
+import { encodeSnapshot } from './snapshot-codec.ts';
 
 export interface JournalClock {
   /** ms since 1970 */
@@ -47,42 +47,10 @@ export const SAVE_EVERY_ENTRIES = 256;
 const SAVE_EVERY_MESSAGES = 20_000;
 /** Unsaved entries beyond which commands are refused: only a store that takes entries but no state gets here. */
 export const MAX_UNSAVED_ENTRIES = 16_384;
-const TAIL_PAGE = 256;
-const CHUNK_PAGE = 256;
 /** Chunks (16 KiB each) that a save copies before it lets others run. */
 const SAVE_SLICE = 32;
 const NO_ENTRIES: readonly Entry[] = [];
 const NOBODY: ReadonlySet<(entry: Entry) => void> = new Set();
-
-interface Loaded {
-  readonly state: AccountState;
-  readonly applied: Seq;
-  readonly tail: Entry[];
-}
-
-/** Snapshot plus tail. @throws StoreDamaged, EntryLevelTooHigh */
-async function loadAccount(store: Store, account: AccountId): Promise<Loaded> {
-  for (let attempt = 0; ; attempt++) {
-    const snapshot = await store.load(account);
-    const state = snapshot === undefined ? new AccountState() : decodeSnapshot(snapshot);
-    const applied = state.seq;
-    const tail: Entry[] = [];
-    try {
-      for (;;) {
-        const page = await store.tail(account, state.seq, TAIL_PAGE);
-        for (const stored of page) {
-          const entry = decodeEntry(stored);
-          reduce(state, entry, () => false);
-          tail.push(entry);
-        }
-        if (page.length < TAIL_PAGE) return { state, applied, tail };
-      }
-    } catch (error) {
-      // Somebody saved and pruned between the two reads.
-      if (!(error instanceof JournalPruned) || attempt >= 3) throw error;
-    }
-  }
-}
 
 export class AccountJournal {
   readonly account: AccountId;
@@ -108,7 +76,7 @@ export class AccountJournal {
     this.accountState = loaded.state;
     this.#applied = loaded.applied;
     this.#tail = loaded.tail.length === 0 ? NO_ENTRIES : loaded.tail;
-    for (const entry of loaded.tail) this.#tailMessages += messagesOf(entry);
+    for (const entry of loaded.tail) this.#tailMessages += weightOf(entry);
   }
 
   protected static load(account: AccountId, context: JournalContext): Promise<Loaded> {
@@ -157,9 +125,11 @@ export class AccountJournal {
     }
   }
 
-  /** Takes in what other instances have committed. @throws MailError */
-  async catchUp(): Promise<void> {
-    await this.exclusive(() => this.pull());
+  /** Takes in what other instances have committed, unless the head is at `upTo` by the time it comes to that. @throws MailError */
+  async catchUp(upTo: Seq = Number.POSITIVE_INFINITY): Promise<void> {
+    await this.exclusive(async () => {
+      if (this.head < upTo) await this.pull();
+    });
   }
 
   /** All content ids that some message points at now. Nothing is committed by this instance meanwhile. */
@@ -212,7 +182,10 @@ export class AccountJournal {
       }
     } catch (error) {
       if (error instanceof JournalPruned) return this.reload();
-      if (!(error instanceof StoreUnavailable)) this.stale = true;
+      if (!(error instanceof StoreUnavailable)) {
+        this.stale = true;
+        this.context.log.error({ err: error, account: this.account }, 'entries cannot be taken in: the account stops here');
+      }
       return rethrowAsMailError(error);
     }
   }
@@ -222,7 +195,7 @@ export class AccountJournal {
     const changes = reduce(this.accountState, entry, hasListeners);
     // A save under way keeps the array it started with.
     this.#tail = [...this.#tail, entry];
-    this.#tailMessages += messagesOf(entry);
+    this.#tailMessages += weightOf(entry);
     this.changedAt = this.context.clock.now();
     for (const { box, what } of changes) {
       if (what === 'closed' && box.packed === undefined) this.context.residency.drop(box);
@@ -349,7 +322,7 @@ export class AccountJournal {
     const rest = this.#tail.filter((entry) => entry.seq > snapshot.applied);
     this.#tail = rest.length === 0 ? NO_ENTRIES : rest;
     this.#tailMessages = 0;
-    for (const entry of rest) this.#tailMessages += messagesOf(entry);
+    for (const entry of rest) this.#tailMessages += weightOf(entry);
     for (const record of this.accountState.boxes) record.packed?.forgetEmptied(snapshot.applied);
   }
 
@@ -491,45 +464,6 @@ interface RawRead {
 
 function hasListeners(record: MailboxRecord): boolean {
   return record.listeners.length > 0;
-}
-
-async function readChunks(store: Store, account: AccountId, record: MailboxRecord, uidNext = record.uidNext): Promise<PackedMailbox> {
-  const packed = new PackedMailbox(record);
-  const last = uidNext > 1 ? chunkOf(uidNext - 1) : 0;
-  for (let from = 0; from <= last; from += CHUNK_PAGE) {
-    const page = await store.chunks(account, record.id, from, Math.min(last, from + CHUNK_PAGE - 1));
-    for (const stored of page) packed.pushStored(stored);
-  }
-  return packed;
-}
-
-function messagesOf(entry: Entry): number {
-  let messages = 0;
-  for (const op of entry.ops) messages += op.op === 'add' ? op.messages.length : op.op === 'flag' || op.op === 'gone' ? op.uids.length : 1;
-  return messages;
-}
-
-/** Chunk numbers by mailbox; also mailboxes that were removed. */
-function touchedChunks(entries: readonly Entry[]): Map<MailboxId, Set<number>> {
-  const boxes = new Map<MailboxId, Set<number>>();
-  for (const entry of entries) {
-    for (const op of entry.ops) {
-      if (op.op !== 'add' && op.op !== 'flag' && op.op !== 'gone' && op.op !== 'unbox') continue;
-      let chunks = boxes.get(op.box);
-      if (chunks === undefined) {
-        chunks = new Set();
-        boxes.set(op.box, chunks);
-      }
-      if (op.op === 'add') for (const message of op.messages) chunks.add(chunkOf(message.uid));
-      else if (op.op !== 'unbox') {
-        for (let at = 0; at < op.uids.length; at += 2) {
-          const last = chunkOf(op.uids[at + 1] as number);
-          for (let n = chunkOf(op.uids[at] as number); n <= last; n++) chunks.add(n);
-        }
-      }
-    }
-  }
-  return boxes;
 }
 
 /** What a store or codec threw, as the services know it. */

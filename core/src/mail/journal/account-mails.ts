@@ -82,11 +82,11 @@ export class StoreAccountMails implements AccountMails {
 
   /** For a deleted account (after `Store.erase`): nothing of it is kept or saved any more. */
   forget(id: AccountId): void {
-    const kept = this.#kept.get(id);
-    if (kept === undefined) return;
-    kept.unlisten();
+    const account = this.#find(id);
+    this.#kept.get(id)?.unlisten();
     this.#kept.delete(id);
-    this.#dirty.delete(kept.account);
+    this.#forgotten.delete(id);
+    if (account !== undefined) this.#dirty.delete(account);
   }
 
   /** Asks the store which accounts have moved, and takes in what did: the answer to lost beacons. Returns how many had. Call it every 20 s. */
@@ -168,6 +168,9 @@ export class StoreAccountMails implements AccountMails {
     this.#loading.set(id, loading);
     try {
       return await loading;
+    } catch (error) {
+      this.#options.log.error({ err: error, account: id }, 'account cannot be loaded');
+      throw error;
     } finally {
       this.#loading.delete(id);
     }
@@ -205,16 +208,16 @@ export class StoreAccountMails implements AccountMails {
     }
     const wasForgotten = this.#forgotten.delete(id);
     const unlisten = this.#options.bus.listen(id, (head) => {
-      if (head > account.head) this.#catchUp(account).catch(() => undefined);
+      if (head > account.head) void this.#catchUp(account, head);
     });
     this.#kept.set(id, { account, unlisten });
     if (wasForgotten) this.#collected.unregister(account);
     if (this.#kept.size > this.#maxIdle) this.#armTick();
   }
 
-  async #catchUp(account: AccountQueue | undefined): Promise<void> {
+  async #catchUp(account: AccountQueue | undefined, upTo?: Seq): Promise<void> {
     try {
-      await account?.catchUp();
+      await account?.catchUp(upTo);
     } catch (error) {
       this.#options.log.error({ err: error, account: account?.account }, 'entries of another instance could not be read');
     }
