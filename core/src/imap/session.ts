@@ -87,9 +87,11 @@ export class ImapSession implements ViewOwner {
     return (this.enabled & CONDSTORE) !== 0;
   }
 
-  /** Any command that names a MODSEQ does it (RFC 7162 §3.1). */
+  /** Any command that names a MODSEQ does it; with a mailbox selected the client needs to know from where on (RFC 7162 §3.1). */
   enableCondstore(): void {
+    if (this.isCondstore) return;
     this.enabled |= CONDSTORE;
+    if (this.selected !== undefined) this.respond.ok(`HIGHESTMODSEQ ${this.selected.highestModSeq}`, 'Highest mod-sequence');
   }
 
   /** Who asks, for hooks. */

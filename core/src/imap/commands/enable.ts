@@ -25,7 +25,8 @@ export const enable = defineCommand({
     for (const name of names) {
       const bit = switches.get(name);
       if (bit === undefined || (session.enabled & bit) !== 0) continue;
-      session.enabled |= bit;
+      if (bit === CONDSTORE) session.enableCondstore();
+      else session.enabled |= bit;
       enabled.push(spelling.get(name) ?? name);
     }
     respond.untagged(['ENABLED', ...enabled].join(' '));

@@ -176,7 +176,12 @@ test('CHANGEDSINCE shows only later changes, with MODSEQ', async (t) => {
   const client = await house.select();
   for (let n = 0; n < 3; n++) await client.append('INBOX', HELLO);
   await client.run('STORE 2 +FLAGS.SILENT (\\Seen)');
-  await client.expect('FETCH 1:* FLAGS (CHANGEDSINCE 4)', '* 2 FETCH (FLAGS (\\Recent \\Seen) MODSEQ (5))', '$ OK FETCH done');
+  await client.expect(
+    'FETCH 1:* FLAGS (CHANGEDSINCE 4)',
+    '* OK [HIGHESTMODSEQ 5] Highest mod-sequence',
+    '* 2 FETCH (FLAGS (\\Recent \\Seen) MODSEQ (5))',
+    '$ OK FETCH done',
+  );
   await client.expect('UID FETCH 1:* (FLAGS) (CHANGEDSINCE 5)', '$ OK FETCH done');
   await client.expect('UID FETCH 3 (UID MODSEQ)', '* 3 FETCH (UID 3 MODSEQ (4))', '$ OK FETCH done');
 });

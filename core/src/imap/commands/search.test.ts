@@ -123,7 +123,7 @@ test('every key of SEARCH', async (t) => {
 test('SEARCH MODSEQ gives the highest MODSEQ of what it found, entry names or not', async (t) => {
   const { client } = await withFour(t);
   await client.run('STORE 2 +FLAGS.SILENT (\\Seen)');
-  await client.expect('SEARCH MODSEQ 6', '* SEARCH 2 (MODSEQ 6)', '$ OK SEARCH done');
+  await client.expect('SEARCH MODSEQ 6', '* OK [HIGHESTMODSEQ 6] Highest mod-sequence', '* SEARCH 2 (MODSEQ 6)', '$ OK SEARCH done');
   await client.expect('SEARCH MODSEQ "/flags/\\\\seen" all 6', '* SEARCH 2 (MODSEQ 6)', '$ OK SEARCH done');
   await client.expect('SEARCH OR MODSEQ 6 1', '* SEARCH 1 2 (MODSEQ 6)', '$ OK SEARCH done');
   await client.expect('SEARCH MODSEQ 999', '* SEARCH', '$ OK SEARCH done');

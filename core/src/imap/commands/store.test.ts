@@ -96,7 +96,14 @@ test('UNCHANGEDSINCE changes what is unchanged and names the rest in MODIFIED', 
   const house = await imapHouse(t);
   const client = await house.select();
   for (let n = 0; n < 3; n++) await client.append('INBOX', HELLO);
-  await client.expect('FETCH 1:3 MODSEQ', '* 1 FETCH (MODSEQ (2))', '* 2 FETCH (MODSEQ (3))', '* 3 FETCH (MODSEQ (4))', '$ OK FETCH done');
+  await client.expect(
+    'FETCH 1:3 MODSEQ',
+    '* OK [HIGHESTMODSEQ 4] Highest mod-sequence',
+    '* 1 FETCH (MODSEQ (2))',
+    '* 2 FETCH (MODSEQ (3))',
+    '* 3 FETCH (MODSEQ (4))',
+    '$ OK FETCH done',
+  );
   await client.expect(
     'STORE 1:3 (UNCHANGEDSINCE 3) +FLAGS (\\Seen)',
     '* 1 FETCH (FLAGS (\\Recent \\Seen) MODSEQ (5))',
