@@ -59,6 +59,8 @@ class ReplyError extends Error {
 }
 
 class MaildropConnection extends SMTPConnection {
+  #isGreeted = false;
+
   /** No pause for early talkers: the listener in front limits connections, and LMTP clients are ours. */
   override init(): void {
     super.init();
@@ -66,8 +68,11 @@ class MaildropConnection extends SMTPConnection {
       if (!this._closing && !this._closed && !this._ready) this.connectionReady();
     });
   }
+  /** The library's own timer calls it too, and on a busy loop before `_ready` is set: one greeting is enough. */
   override connectionReady(next?: () => void): void {
-    if (!this._ready) super.connectionReady(next);
+    if (this.#isGreeted) return;
+    this.#isGreeted = true;
+    super.connectionReady(next);
   }
   override _createParser(): SMTPStream {
     const parser = new StrictSmtpStream({ maxCommandLength: this._server.options.maxCommandLength }, () => this.#refuseLineEnds());
