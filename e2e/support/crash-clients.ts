@@ -46,6 +46,7 @@ export class DeliveringClient {
     try {
       if (this.#pending !== undefined) {
         this.retried += 1;
+        for (const entry of this.#pending.entries) if (entry.possible[0]?.length === 0) entry.possible = [[], [{ flags: '' }]];
         await this.#send(script, this.#pending);
       }
       for (;;) await this.#send(script, this.#next());
