@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { RUN_FILE, type RunFile, TOKEN_FILE } from './cli/administration.ts';
 import type { Logger } from './config/logger.ts';
 import type { Config, Protocol } from './config/schema.ts';
-import { serveHttp } from './http/http-listener.ts';
+import { httpSessions } from './http/http-listener.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { createImapServer } from './imap/imap-server.ts';
 import { createMetrics, type ServerMetrics } from './metrics.ts';
@@ -217,7 +217,7 @@ class ServerParts implements RunningServer {
       log,
     });
     await api.ready();
-    await this.#listen('http', (connection) => serveHttp(api, connection), { halfOpen: 'allow' });
+    await this.#listen('http', httpSessions(api), { halfOpen: 'allow' });
   }
 
   /** One group for all listeners of a protocol, or for the one with `index`. */

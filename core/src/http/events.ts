@@ -44,7 +44,8 @@ export function eventRoutes(api: Api, { accounts, administrator }: ApiServices, 
       const start = cursorOf(given) ?? { seq: mail.head, skip: 0 };
       reply.hijack();
       const { raw } = reply;
-      raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
+      raw.setHeader('content-type', 'text/event-stream').setHeader('cache-control', 'no-store').setHeader('x-accel-buffering', 'no');
+      raw.writeHead(200);
       await follow(mail, start, translate, raw);
     },
   );
