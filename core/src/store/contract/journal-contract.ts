@@ -291,6 +291,7 @@ export const journalCases: readonly Case[] = [
       await fill(store, ada, 1, 3);
       const saved = saveState(store, ada, 3, [chunk(box(1), 0, 3, octets('c'))]);
       await store.flush();
+      assert.equal((await store.load(ada))?.applied, 3);
       await saved;
       assert.equal((await (await reopen()).load(ada))?.applied, 3);
     },

@@ -65,6 +65,13 @@ async function inspect(store: SqliteStore, ledger: ReadonlyMap<AccountId, Seq>):
       }
     }
     assert.ok(after >= acknowledged, `${account}: ${acknowledged} was acknowledged, the store ends at ${after}`);
+    // Each entry brought one content and none was swept: those of pruned entries are there too.
+    let contents = 0;
+    for (let page = await store.contents.list(account, 0, 500); page.length > 0; ) {
+      contents += page.length;
+      page = await store.contents.list(account, page.at(-1)?.id ?? (0 as ContentId), 500);
+    }
+    assert.equal(contents, after);
     const record = await store.records.get('crash', account);
     assert.equal(record?.value, after, 'the record landed with its entry');
     const [chunk] = await store.chunks(account, 1 as never, 0, 0);

@@ -19,7 +19,7 @@ import { RecordConflict, StoreDamaged, StoreUnavailable } from '../store.ts';
 import { BlobFiles } from './blob-files.ts';
 import { BodyReads } from './body-reads.ts';
 import { type DataFolder, takeDataFolder } from './data-folder.ts';
-import type { WriterReply, WriterSettings } from './messages.ts';
+import type { WriteOp, WriterReply, WriterSettings } from './messages.ts';
 import { type FileFirst, packContent, packRecord } from './pack-content.ts';
 import { Reader } from './reader.ts';
 import { Reads } from './reads.ts';
@@ -86,6 +86,8 @@ export class SqliteStore implements Store {
   readonly #reader: Reader;
   readonly #queue: WriteQueue;
   readonly #now: () => number;
+  /** Saves, prunes and erases that have not settled. */
+  readonly #pending = new Set<Promise<void>>();
   #closing: Promise<void> | undefined;
   #failed = false;
 
@@ -164,7 +166,10 @@ export class SqliteStore implements Store {
   }
 
   /** Chunks first, the snapshot last: `applied` rises only after all chunks of the save are durable. */
-  async saveState(account: AccountId, delta: StateDelta): Promise<void> {
+  saveState(account: AccountId, delta: StateDelta): Promise<void> {
+    return this.#lazily(this.#saveState(account, delta));
+  }
+  async #saveState(account: AccountId, delta: StateDelta): Promise<void> {
     const { snapshot, chunks, unboxed } = delta;
     const slices: Promise<unknown>[] = [];
     for (let at = 0; at < chunks.length; at += CHUNKS_PER_OP) {
@@ -175,15 +180,26 @@ export class SqliteStore implements Store {
   }
 
   /** Entries that an observer has not passed, or that are parked for another try, stay. */
-  async prune(account: AccountId, upTo: Seq): Promise<void> {
-    while (await this.#queue.submit({ op: 'prune', account, upTo }));
+  prune(account: AccountId, upTo: Seq): Promise<void> {
+    return this.#lazily(this.#again({ op: 'prune', account, upTo }));
   }
-  async erase(account: AccountId): Promise<void> {
-    while (await this.#queue.submit({ op: 'erase', account }));
+  erase(account: AccountId): Promise<void> {
+    return this.#lazily(this.#again({ op: 'erase', account }));
+  }
+  /** Slice by slice, until there is no more. */
+  async #again(op: Extract<WriteOp, { op: 'prune' | 'erase' }>): Promise<void> {
+    while (await this.#queue.submit(op));
+  }
+  #lazily(work: Promise<void>): Promise<void> {
+    this.#pending.add(work);
+    const forget = (): void => void this.#pending.delete(work);
+    work.then(forget, forget);
+    return work;
   }
 
+  /** Errors go to whoever began the work. */
   async flush(): Promise<void> {
-    await this.#queue.flush();
+    await Promise.allSettled(this.#pending);
   }
 
   async *check(): AsyncGenerator<{ readonly what: string; readonly problem: string }> {
@@ -206,6 +222,7 @@ export class SqliteStore implements Store {
     return this.#closing;
   }
   async #close(): Promise<void> {
+    await this.flush();
     await this.#queue.drain(new StoreUnavailable('the store is closed'));
     await this.#reader.close();
     this.#database.close();

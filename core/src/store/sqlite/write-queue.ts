@@ -1,6 +1,6 @@
 import type { MessagePort, Worker } from 'node:worker_threads';
 import { OutcomeUnknown, StoreDamaged, StoreUnavailable } from '../store.ts';
-import { isFailure, LAZY_OPS, type OpFailure, type OpResults, octetsOf, packMessage, type WriteOp, type WriterReply } from './messages.ts';
+import { isFailure, type OpFailure, type OpResults, octetsOf, packMessage, type WriteOp, type WriterReply } from './messages.ts';
 
 /** Octets under way to the writer; what is above waits here, unpacked. */
 const MAX_IN_FLIGHT_OCTETS = 32 * 1024 * 1024;
@@ -39,8 +39,6 @@ export class WriteQueue {
   #next = 1;
   #scheduled = false;
   #ended: Error | undefined;
-  /** Lazy ops that have not settled: what `flush` waits for. */
-  readonly #lazy = new Set<Promise<unknown>>();
   readonly #onDead: (error: Error) => void;
   #onIdle: (() => void) | undefined;
 
@@ -58,21 +56,10 @@ export class WriteQueue {
 
   submit<Op extends WriteOp>(op: Op): Promise<OpResults[Op['op']]> {
     if (this.#ended !== undefined) return Promise.reject(new StoreUnavailable(this.#ended.message, { cause: this.#ended }));
-    const promise = new Promise<OpResults[Op['op']]>((resolve, reject) => {
+    this.#schedule();
+    return new Promise<OpResults[Op['op']]>((resolve, reject) => {
       this.#queue.push({ op, octets: octetsOf(op), resolve: resolve as (value: unknown) => void, reject });
     });
-    if (LAZY_OPS.has(op.op)) {
-      this.#lazy.add(promise);
-      const forget = (): void => void this.#lazy.delete(promise);
-      promise.then(forget, forget);
-    }
-    this.#schedule();
-    return promise;
-  }
-
-  /** Settles when every lazy op submitted so far has; their errors go to whoever submitted them. */
-  async flush(): Promise<void> {
-    await Promise.allSettled(this.#lazy);
   }
 
   /** Takes nothing more; settles when all that was taken has settled. */
