@@ -201,7 +201,12 @@ export interface Recipient {
   readonly targets: readonly { readonly account: Account; readonly address: string; readonly label: string | undefined }[];
 }
 export type DeliveryOutcome =
-  | { readonly address: string; readonly stored: true; readonly duplicate: boolean }
+  | {
+      readonly address: string;
+      readonly stored: true;
+      readonly duplicate: boolean /** Call it once the sender has surely got the reply: then an equal message is no retry. */;
+      readonly settle?: () => void;
+    }
   | { readonly address: string; readonly stored: false; readonly error: Error };
 export interface Delivery {
   /** `rcpt.resolve`, `rcpt.expand`, `rcpt.accept`, advisory quota. @throws MailError no-such-recipient, over-quota, policy, unavailable */

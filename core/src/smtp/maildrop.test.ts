@@ -15,6 +15,7 @@ interface Stored {
 /** Recipients: `unknown*` are refused at RCPT, `full*` after DATA, `down*` temporarily; the rest is kept in `stored`. */
 async function maildrop(t: TestContext, protocol: 'smtp' | 'lmtp', messageOctets = 100_000) {
   const stored: Stored[] = [];
+  const settled: string[] = [];
   const spool: Spool = {
     async receive(stream, { limitOctets }) {
       const pieces: Uint8Array[] = [];
@@ -50,7 +51,7 @@ async function maildrop(t: TestContext, protocol: 'smtp' | 'lmtp', messageOctets
       return recipients.map(({ address }) => {
         if (address.startsWith('full')) return { address, stored: false, error: new MailError('over-quota', 'full') };
         if (address.startsWith('policy')) return { address, stored: false, error: new MailError('policy', 'Not on Sundays') };
-        return { address, stored: true, duplicate: false };
+        return { address, stored: true, duplicate: false, settle: () => settled.push(address) };
       });
     },
   };
@@ -74,7 +75,7 @@ async function maildrop(t: TestContext, protocol: 'smtp' | 'lmtp', messageOctets
     await drop.close(100);
     server.close();
   });
-  return { stored, drop, client: () => Client.open(t, port) };
+  return { stored, settled, drop, client: () => Client.open(t, port) };
 }
 
 class Client {
@@ -230,4 +231,18 @@ test('random octets end in 5xx or a closed connection, and the next client is se
   const smtp = await client();
   await smtp.begin('EHLO', 'ada@example.test');
   assert.match(await smtp.say('x\r\n.\r\n'), /^250 /);
+});
+
+test('a delivery counts as settled when the client goes on in its session, not when the connection just ends', async (t) => {
+  const { client, settled, drop } = await maildrop(t, 'lmtp');
+  const lost = await client();
+  await lost.begin('LHLO', 'lost@example.test');
+  assert.match(await lost.say('x\r\n.\r\n'), /^250 /);
+  lost.socket.destroy();
+  const went = await client();
+  await went.begin('LHLO', 'ada@example.test');
+  assert.match(await went.say('x\r\n.\r\n'), /^250 /);
+  assert.match(await went.say('QUIT\r\n'), /^221 /);
+  while (drop.connections > 0) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(settled, ['ada@example.test']);
 });

@@ -59,6 +59,20 @@ class ReplyError extends Error {
 }
 
 class MaildropConnection extends SMTPConnection {
+  readonly #onCommand: (session: SMTPServerSession) => void;
+  constructor(
+    server: SMTPServer,
+    socket: Socket | TLSSocket,
+    options: SMTPConnectionOptions | null | undefined,
+    onCommand: (session: SMTPServerSession) => void,
+  ) {
+    super(server, socket, options);
+    this.#onCommand = onCommand;
+  }
+  override _onCommand(command: Buffer, callback?: () => void): void {
+    this.#onCommand(this.session);
+    super._onCommand(command, callback);
+  }
   #isGreeted = false;
 
   /** No pause for early talkers: the listener in front limits connections, and LMTP clients are ours. */
@@ -102,8 +116,13 @@ class MaildropConnection extends SMTPConnection {
 }
 
 class MaildropServer extends SMTPServer {
+  readonly #onCommand: (session: SMTPServerSession) => void;
+  constructor(options: SMTPServerOptions, onCommand: (session: SMTPServerSession) => void) {
+    super(options);
+    this.#onCommand = onCommand;
+  }
   override connect(socket: Socket | TLSSocket, options?: SMTPConnectionOptions | null): void {
-    const connection = new MaildropConnection(this, socket, options);
+    const connection = new MaildropConnection(this, socket, options, this.#onCommand);
     this.connections.add(connection);
     connection.on('error', (error: Error) => this.emit('error', error));
     connection.init();
@@ -114,6 +133,15 @@ export function createMaildrop(options: MaildropOptions): Maildrop {
   const { delivery, spool, limits, log } = options;
   const recipients = new WeakMap<SMTPServerSession['envelope'], Map<string, Recipient>>();
   const aborts = new Map<string, AbortController>();
+  /** Deliveries of a session whose reply was sent, but perhaps not read. */
+  const unsettled = new Map<string, readonly DeliveryOutcome[]>();
+  /** A client that goes on in its session has read the replies before: it will not send those messages again. */
+  const settle = ({ id }: SMTPServerSession): void => {
+    const outcomes = unsettled.get(id);
+    if (outcomes === undefined) return;
+    unsettled.delete(id);
+    for (const outcome of outcomes) if (outcome.stored) outcome.settle?.();
+  };
 
   const session = ({ id, remoteAddress }: SMTPServerSession): DeliverySession => ({ id, listener: options.listener, remoteAddress });
 
@@ -194,6 +222,8 @@ export function createMaildrop(options: MaildropOptions): Maildrop {
     onData(stream, from, done) {
       receive(stream, from).then(
         (outcomes) => {
+          // SMTP's one reply puts all off when one recipient failed: then even the stored ones are sent again.
+          if (options.protocol === 'lmtp' || outcomes.every(({ stored }) => stored)) unsettled.set(from.id, outcomes);
           const results = outcomes.map((outcome) => (outcome.stored ? '2.0.0 Stored' : failed(outcome.error, from)));
           if (options.protocol === 'lmtp') done(null, results);
           else answerForAll(results, done);
@@ -207,9 +237,10 @@ export function createMaildrop(options: MaildropOptions): Maildrop {
     onClose(from) {
       aborts.get(from.id)?.abort(new Error('connection closed'));
       aborts.delete(from.id);
+      unsettled.delete(from.id);
     },
   };
-  const server = new MaildropServer(settings);
+  const server = new MaildropServer(settings, settle);
   // Errors of single connections: resets, failed handshakes. Without a listener one of them would end the process.
   server.on('error', (error: Error) => log.info({ listener: options.listener, err: error }, 'connection ended'));
 

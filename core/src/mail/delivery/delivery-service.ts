@@ -110,29 +110,35 @@ export class DeliveryService implements Delivery {
     const { address, targets } = recipient;
     try {
       const results = await Promise.all(targets.map((target) => this.#toTarget(target, prepared)));
-      return { address, stored: true, duplicate: results.length > 0 && results.every(({ duplicate }) => duplicate) };
+      const duplicate = results.length > 0 && results.every((result) => result.duplicate);
+      const settle = (): void => {
+        for (const result of results) result.settle?.();
+      };
+      return { address, stored: true, duplicate, settle };
     } catch (error) {
       // When some accounts of a list have it and one has not, the retry finds the others' keys and stores nothing twice there.
       return { address, stored: false, error: asMailError(error) };
     }
   }
 
-  async #toTarget(target: Target, prepared: Prepared): Promise<{ readonly duplicate: boolean }> {
+  async #toTarget(target: Target, prepared: Prepared): Promise<{ readonly duplicate: boolean; readonly settle?: () => void }> {
     const { actors, mails, now } = this.#parts;
     const { request, signal, message, trace } = prepared;
     const { account } = target;
     const mail = await mails.get(accountIdOf(account.id));
     const access = new HookedMailAccess(this.#parts, { account, mail, actor: actors.delivery, session: undefined, by: request.origin });
     const { box, flags } = await this.#route(target, mail, prepared);
+    const key = this.#keyOf(account, prepared);
     const item = await access.prepareItem(box.id, message, {
       flags,
       date: Math.floor(now() / 1000),
       way: request.origin,
       signal,
       prefix: Buffer.from(traceFields(trace, target.address), 'utf8'),
-      key: this.#keyOf(account, prepared),
+      key,
     });
-    return access.appendItems(box.id, [item], request.origin);
+    const { duplicate } = await access.appendItems(box.id, [item], request.origin);
+    return key === undefined ? { duplicate } : { duplicate, settle: () => mail.settleKey(key) };
   }
 
   async #route(

@@ -191,6 +191,12 @@ export interface AccountMail {
   /** SELECT (not EXAMINE): these UIDs are \Recent to this session; the mark moves to UIDNEXT. Soft. */
   takeRecent(box: MailboxId): { readonly from: number; readonly before: number };
 
+  /**
+   * The sender of the delivery with this idempotency key is known to have got the reply: an equal message from now on is another message.
+   * Soft, and of this process: elsewhere it stays a duplicate for its day.
+   */
+  settleKey(key: string): void;
+
   /** Entries above `after`, in order, as far as the head now. @throws JournalPruned */
   changes(after: Seq): AsyncIterable<Entry>;
   /** Hears each entry after it is reduced, whatever it touched: SSE, NOTIFY, push. */

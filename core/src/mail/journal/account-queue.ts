@@ -104,6 +104,10 @@ export class AccountQueue extends AccountJournal implements AccountMail {
     for (const note of this.accountState.notes ?? []) if (note[0].startsWith(prefix)) yield note;
   }
 
+  settleKey(key: string): void {
+    this.accountState.recentKeys?.delete(key);
+  }
+
   takeRecent(box: MailboxId): { readonly from: number; readonly before: number } {
     const record = this.accountState.byId(box);
     if (record === undefined) throw new MailError('no-such-mailbox', 'No such mailbox');

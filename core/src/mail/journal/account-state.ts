@@ -1,6 +1,6 @@
 /**
  * An account without its chunks: the tree, counters, keyword tables, notes, usage and recent keys, as of one entry. Only the reducer
- * changes it (and `takeRecent`, which is soft).
+ * changes it (and `takeRecent` and `settleKey`, which are soft).
  */
 import type { AccountId, MailboxId, Seq } from '../../store/store.ts';
 import type { MailboxInfo, MailboxListener } from './account-mail.ts';
