@@ -48,7 +48,7 @@ export async function messageView(message: ParsedSource, head: Uint8Array = mess
   return new SourceMessage(head, parsed.head.length, { source, parts: parsed.parts, texts, bytes: source.bytes }, []);
 }
 
-/** The same of a stored message: `read` gives octets [from, to). */
+/** The same of a stored message: `read` gives octets [from, to). `mapText` leaves it as it is: its text is not read beforehand. */
 export async function storedMessageView(stored: {
   readonly sizeOctets: number;
   readonly head: Uint8Array;

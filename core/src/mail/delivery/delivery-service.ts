@@ -2,7 +2,7 @@
  * A message on its way in: `delivery.received`, `delivery.scan`, for each recipient `delivery.route`, trace fields, then as APPEND. Parsed
  * once, however many recipients it has; contents are each account's own.
  */
-import { createHash, createHmac, randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomUUID } from 'node:crypto';
 import type { Account, Message, Routing, Delivery as SdkDelivery, SpecialUse, Verdict } from '@pochard/plugin-sdk';
 import { messageView } from '../content/message-view.ts';
 import { countFields, type ParsedSource } from '../content/parsed-source.ts';
@@ -61,7 +61,7 @@ export class DeliveryService implements Delivery {
         throw new MailError('policy', 'The message goes round in circles');
       const { hooks } = this.#parts;
       const isHeard = hooks.has('delivery.received') || hooks.has('delivery.scan') || hooks.has('delivery.route');
-      const id = randomBytes(12).toString('base64url');
+      const id = randomUUID();
       let message = received;
       let delivery: SdkDelivery<Message> | undefined;
       if (isHeard) {
