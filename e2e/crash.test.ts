@@ -2,7 +2,8 @@
  * kill -9 at random moments under concurrent delivery and IMAP writers, on one data folder. Nothing acknowledged is lost or altered, no
  * message is there twice for one acknowledgement, UIDs rise and are never reused, a change of several messages happened to all or to none.
  *
- * POCHARD_CRASH_ROUNDS (default 6) and POCHARD_CRASH_SEED (default: random, printed) choose how often and how.
+ * POCHARD_CRASH_ROUNDS (default 6) and POCHARD_CRASH_SEED (default: random, printed) choose how often and how; POCHARD_CRASH_DATA names an
+ * empty data folder that is kept, to look at after a fault.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -24,7 +25,7 @@ const RESTART_MS = 5_000;
 
 test(`kill -9 under load loses nothing acknowledged (${ROUNDS} rounds)`, async (t) => {
   const dice = new Dice(SEED);
-  const data = await temporaryFolder(t);
+  const data = process.env['POCHARD_CRASH_DATA'] ?? (await temporaryFolder(t));
   const ledgers = new Map(ACCOUNTS.map((name) => [name, new CrashLedger()]));
   const ada = ledgers.get('ada@example.test') ?? new CrashLedger();
   const deliverers = [0, 1, 2, 3].map((i) => new DeliveringClient(`d${i}`, i % 2 === 0 ? 'lmtp' : 'smtp', ledgers, SEED + i));
