@@ -25,7 +25,7 @@ export interface Command<Args = unknown> {
   readonly states: readonly SessionState[];
   /** `UID <name>` is a command too. */
   readonly uidForm?: true;
-  /** Names that CAPABILITY shows because this command is there; `before-login` ones also to strangers. */
+  /** Names that CAPABILITY shows because this command is there; before login only when `shown` is `always`. */
   readonly capability?: string | readonly string[];
   readonly shown?: 'always' | 'after-login';
   /** Pending EXPUNGEs may go out with the reply (RFC 9051 §7.5.1). UID forms always may. */

@@ -3,8 +3,6 @@
  * of a finished command.
  */
 import type { Socket } from 'node:net';
-import { MailError } from '../mail/errors.ts';
-import { asMailError } from '../mail/hook-errors.ts';
 import { type Connection, LAST_WORDS_MS, type Session } from '../net/connection.ts';
 import {
   type AnnouncedLiteral,
@@ -15,19 +13,20 @@ import {
   type ReaderLimits,
   type Refusal,
 } from '../net/line-reader.ts';
-import { OutputClosed, SocketOutput } from '../net/output.ts';
+import { SocketOutput } from '../net/output.ts';
 import type { TimerOwner, WheelTimer } from '../net/timer-wheel.ts';
 import { AppendLiterals } from './append-literals.ts';
 import { capabilityText } from './capabilities.ts';
 import { type Command, CommandContext, type Completion } from './command.ts';
 import type { ImapEnvironment } from './environment.ts';
-import { ConnectionGone, ImapBad, ImapBye, ImapNo, isFault, noFor } from './errors.ts';
+import { ConnectionGone, ImapBad, ImapBye, type ImapNo, isFault } from './errors.ts';
 import { BrokenReply } from './fetch/section-writer.ts';
 import { Cursor } from './grammar/cursor.ts';
 import { commandName, commandTag } from './grammar/session-arguments.ts';
-import { BadCharset, ImapSyntaxError } from './grammar/syntax-error.ts';
+import { ImapSyntaxError } from './grammar/syntax-error.ts';
 import { findPluginCommand } from './plugin-command.ts';
 import { isAllowed } from './registry.ts';
+import { isQuiet, refusalError, replyTo, wrongState } from './replies.ts';
 import { Responder } from './responder.ts';
 import { type EndReason, ImapSession, type SessionWire } from './session.ts';
 
@@ -425,21 +424,13 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
   }
 
   #replyTo(error: unknown, running: Running): ImapBad | ImapNo {
-    if (error instanceof BadCharset) return new ImapNo(`BADCHARSET (${error.charsets.join(' ')})`, 'Charset is not supported');
-    if (error instanceof ImapSyntaxError || error instanceof ImapBad) {
-      this.#countBad();
-      return error instanceof ImapBad ? error : new ImapBad(error.message);
+    const reply = replyTo(error);
+    if (reply instanceof ImapBad) this.#countBad();
+    if (error instanceof ImapBye) this.#bye ??= { code: error.code, text: error.message };
+    else if (isFault(reply.cause)) {
+      this.#env.log.error({ err: reply.cause, session: this.session.info.id, command: running.name }, 'IMAP command failed');
     }
-    if (error instanceof ImapNo) return error;
-    if (error instanceof ImapBye) {
-      this.#bye ??= { code: error.code, text: error.message };
-      return new ImapNo(error.code, error.message);
-    }
-    const known = asMailError(error);
-    if (isFault(known)) {
-      this.#env.log.error({ err: known, session: this.session.info.id, command: running.name }, 'IMAP command failed');
-    }
-    return known instanceof MailError ? noFor(known) : new ImapNo('SERVERBUG', 'Internal error');
+    return reply;
   }
 
   #countBad(): void {
@@ -526,29 +517,5 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
     this.#isRunning = false;
     this.#listen();
     this.#next();
-  }
-}
-
-function isQuiet(error: unknown): boolean {
-  return error instanceof ConnectionGone || error instanceof OutputClosed;
-}
-
-function wrongState(command: Command, session: ImapSession): string {
-  if (session.login === undefined) return 'Log in first';
-  return command.states.includes('selected') ? 'No mailbox selected' : 'Already logged in';
-}
-
-function refusalError(refusal: Refusal): unknown {
-  switch (refusal.reason) {
-    case 'refused-by-owner':
-      return refusal.because;
-    case 'line-too-long':
-      return new ImapBad('Command line too long', 'TOOBIG');
-    case 'literal-too-large':
-      return new ImapBad('Literal too large', 'TOOBIG'); // RFC 7888 §4
-    case 'too-many-literals':
-      return new ImapBad('Too many literals', 'LIMIT');
-    case 'command-too-large':
-      return new ImapBad('Command too large', 'TOOBIG');
   }
 }

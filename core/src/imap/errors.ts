@@ -72,6 +72,7 @@ export function noFor(error: MailError): ImapNo {
 
 /** Is it the server's fault, so that the log must know? */
 export function isFault(error: unknown): boolean {
+  if (error === undefined) return false;
   if (error instanceof MailError) return error.code === 'bug' || error.code === 'damaged';
   return !(error instanceof ImapNo || error instanceof ImapBad || error instanceof ImapBye || error instanceof ConnectionGone);
 }

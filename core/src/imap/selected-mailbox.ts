@@ -9,6 +9,7 @@ import { FLAGS, modSeqAtRow, uidAtRow, WORDS } from '../mail/journal/layout.ts';
 import { containsUid as contains, countUids as countOf, NO_UIDS } from '../mail/journal/uid-runs.ts';
 import type { MailAccess } from '../mail/services.ts';
 import type { MailboxId, Seq } from '../store/store.ts';
+import { EarlyListener } from './early-listener.ts';
 import { ImapBad, ImapNo } from './errors.ts';
 import { type FlagTexts, mailboxFlags } from './flag-texts.ts';
 import { resolveSet } from './grammar/sequence-set.ts';
@@ -488,30 +489,4 @@ export interface SelectOptions {
   readonly access: 'read-write' | 'read-only';
   readonly owner: ViewOwner;
   flagTexts(info: MailboxInfo): FlagTexts;
-}
-
-/** Hears what happens between the opening of a mailbox and the making of its view: the view starts at the head, so all but the end is in it. */
-class EarlyListener implements MailboxListener {
-  view: SelectedMailbox | undefined;
-  isClosed = false;
-
-  added(): void {
-    this.view?.added();
-  }
-  flagged(): void {
-    this.view?.flagged();
-  }
-  gone(uids: UidRuns, rows: Uint32Array, entry: Entry): void {
-    this.view?.gone(uids, rows, entry);
-  }
-  keywords(): void {
-    this.view?.keywords();
-  }
-  closed(): void {
-    if (this.view === undefined) this.isClosed = true;
-    else this.view.closed();
-  }
-  reloaded(): void {
-    this.view?.reloaded();
-  }
 }

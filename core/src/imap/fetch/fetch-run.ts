@@ -5,6 +5,7 @@ import type { UidRuns } from '../../mail/journal/entry.ts';
 import { FLAGS, modSeqAtRow, WORDS } from '../../mail/journal/layout.ts';
 import { containsUid, NO_UIDS } from '../../mail/journal/uid-runs.ts';
 import type { ContentMetaRow, OpenContent } from '../../mail/services.ts';
+import { MAX_HEADERS_OCTETS } from '../../mime/limits.ts';
 import type { ContentId } from '../../store/store.ts';
 import type { CommandContext } from '../command.ts';
 import { ImapNo } from '../errors.ts';
@@ -164,12 +165,21 @@ export class FetchRun {
         this.#failure ??= new ImapNo('EXPUNGEISSUED', 'Some messages are gone');
         continue;
       }
-      const writing = this.#message(page, index, meta, content);
+      const opening = this.#whole(page, index, meta);
+      const whole = opening === undefined ? undefined : await opening;
+      const writing = this.#message(page, index, meta, content ?? whole);
       if (writing !== undefined) await writing;
       if (this.#respond.isFull) await this.#respond.drained();
       if ((index & 15) === 15 && this.#slice.isOver) await this.#slice.pass();
     }
     if (this.#slice.isOver) await this.#slice.pass();
+  }
+
+  /** A header block longer than the column holds: its sections need the message. Nearly never, and then one at a time. */
+  #whole(page: MessagePage, index: number, meta: ContentMetaRow | undefined): undefined | Promise<OpenContent | undefined> {
+    const id = page.contents[index];
+    if (id === undefined || meta?.head === undefined || meta.head.length < MAX_HEADERS_OCTETS) return undefined;
+    return this.#view.access.content.open([id]).then(([content]) => content);
   }
 
   /** Undefined when all of it was in memory. Once begun, a reply is finished or the connection ends. */
@@ -259,7 +269,7 @@ export class FetchRun {
     const respond = this.#respond;
     if (item.kind === 'section') {
       const head = content?.head ?? meta?.head;
-      if (item.needs === 'head' && head !== undefined) {
+      if (item.needs === 'head' && head !== undefined && head.length < MAX_HEADERS_OCTETS) {
         writeHeadSection(respond, item.label, item.section, item.range, head);
         return undefined;
       }
