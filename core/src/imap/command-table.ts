@@ -24,10 +24,12 @@ import { getQuota, getQuotaRoot, setQuota } from './commands/quota.ts';
 import { rename } from './commands/rename.ts';
 import { search } from './commands/search.ts';
 import { examine, select } from './commands/select.ts';
+import { sort } from './commands/sort.ts';
 import { starttls } from './commands/starttls.ts';
 import { status } from './commands/status.ts';
 import { store } from './commands/store.ts';
 import { subscribe, unsubscribe } from './commands/subscribe.ts';
+import { thread } from './commands/thread.ts';
 
 export const commandTable: readonly Command[] = [
   capability,
@@ -60,6 +62,8 @@ export const commandTable: readonly Command[] = [
   expunge,
   uidExpunge,
   search,
+  sort,
+  thread,
   fetch,
   store,
   copy,

@@ -26,11 +26,11 @@ test('every command of RFC 3501 and RFC 9051 is there', () => {
   assert.equal(registry.find('UID NOOP'), undefined);
 });
 
-test('only FETCH, STORE and SEARCH hold EXPUNGE back, besides those that end the selection', () => {
+test('only FETCH, STORE, SEARCH, SORT and THREAD hold EXPUNGE back, besides those that end the selection', () => {
   const holding = commandTable
     .filter(({ mayExpunge, states }) => !mayExpunge && !states.includes('not-authenticated'))
     .map(({ name }) => name);
-  assert.deepEqual(holding.sort(), ['CLOSE', 'FETCH', 'SEARCH', 'STORE', 'UNSELECT']);
+  assert.deepEqual(holding.sort(), ['CLOSE', 'FETCH', 'SEARCH', 'SORT', 'STORE', 'THREAD', 'UNSELECT']);
 });
 
 test('a selected session is an authenticated one', () => {

@@ -95,7 +95,7 @@ function shownModSeqs(modSeqs: Float64Array, { min, max, whole }: { min: boolean
 }
 
 /** Text of 64 KiB at a time: an answer of a million numbers is several megabytes. */
-async function respondLong({ respond }: CommandContext, text: string): Promise<void> {
+export async function respondLong({ respond }: CommandContext, text: string): Promise<void> {
   const STEP = 65_536;
   if (text.length <= STEP) {
     respond.lines(text);
