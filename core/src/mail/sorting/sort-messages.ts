@@ -106,14 +106,13 @@ function mailboxOf(address: EnvelopeAddress | undefined): string {
   return unicode(address?.mailbox ?? '');
 }
 
-/** RFC 5957 §3: the display name, decoded; without one the group's name, or the address. */
+/** RFC 5957 §3: the display name, decoded; without one the address, or the name of a group. */
 function displayed(envelope: EnvelopeReader, field: AddressField): string {
   const address = envelope.firstAddress(field);
   if (address === undefined) return '';
-  const name = decodeHeaderText(address.name ?? '').trim();
+  const name = decodeHeaderText(address.name ?? '');
   if (name !== '') return name;
-  if (address.host === undefined) return decodeHeaderText(address.mailbox ?? '').trim();
-  return unicode(`${address.mailbox ?? ''}@${address.host}`);
+  return unicode(address.host === undefined ? (address.mailbox ?? '') : `${address.mailbox ?? ''}@${address.host}`);
 }
 
 /** RFC 6532: octets of UTF-8. Encoded-words have no place in an address. */
