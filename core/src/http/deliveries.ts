@@ -26,7 +26,12 @@ export function deliveryRoutes(api: Api, { delivery, spool, messageOctets }: Api
           to: Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1, maxItems: 1000 })], {
             description: 'Recipient; give it several times for several',
           }),
-          from: Type.String({ default: '', maxLength: 512, description: 'Reverse path; empty: the null sender' }),
+          from: Type.String({
+            default: '',
+            maxLength: 512,
+            pattern: '^[^\\u0000-\\u001f\\u007f<>]*$',
+            description: 'Reverse path; empty: the null sender',
+          }),
         }),
         response: {
           200: Type.Object({ outcomes: Type.Array(Outcome) }),

@@ -5,6 +5,7 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import { Ajv } from 'ajv';
 import fastify from 'fastify';
 import Type from 'typebox';
 import { accountRoutes } from './accounts.ts';
@@ -34,10 +35,13 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Api>
   const base = {
     bodyLimit: bodyOctets,
     logger: false,
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array', allErrors: false } },
   } as const;
   const app = (https === undefined ? fastify(base) : fastify({ ...base, https })) as unknown as Api;
   app.withTypeProvider<TypeBoxTypeProvider>();
+  // Queries and paths are text and may become numbers and lists; JSON has types, and ["x"] or 7 is no password.
+  const texts = new Ajv({ useDefaults: true, coerceTypes: 'array' });
+  const json = new Ajv({ useDefaults: true });
+  app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? json : texts).compile(schema));
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -53,6 +57,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Api>
   await app.register(swaggerUi, { routePrefix: '/docs' });
 
   app.setErrorHandler((error, request, reply) => {
+    // Nobody reads the rest of a refused message: another request on this connection would wait behind it.
+    if (!request.raw.complete) reply.header('connection', 'close');
     const sent = sendProblem(reply, error);
     if (reply.statusCode >= 500) log.error({ err: error, method: request.method, route: request.routeOptions.url }, 'request failed');
     return sent;
