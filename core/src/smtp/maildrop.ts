@@ -190,7 +190,8 @@ export function createMaildrop(options: MaildropOptions): Maildrop {
   function failed(error: unknown, from: SMTPServerSession): ReplyError {
     const reply = replyTo(error);
     const fields = { session: from.id, listener: options.listener, err: error };
-    if (!(error instanceof MailError) || error.code === 'bug') log.error(fields, 'delivery failed');
+    if (isGone(error)) log.info(fields, 'client has gone in the middle of a message');
+    else if (!(error instanceof MailError) || error.code === 'bug') log.error(fields, 'delivery failed');
     else if (reply.code < 500) log.warn(fields, 'delivery put off');
     return new ReplyError(reply);
   }
@@ -263,6 +264,11 @@ export function createMaildrop(options: MaildropOptions): Maildrop {
       }
     },
   };
+}
+
+/** The library's word for a connection that ended before the message did. */
+function isGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ECONNECTION';
 }
 
 function busy(connection: SMTPConnection): boolean {

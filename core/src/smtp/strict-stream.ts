@@ -5,6 +5,7 @@
 import { Readable } from 'node:stream';
 import type { SMTPServerDataStream } from 'smtp-server';
 import { SMTPStream, type SMTPStreamOptions } from 'smtp-server/lib/smtp-stream.js';
+import { MailError } from '../mail/errors.ts';
 import { DataReader, type DataStep } from './data-reader.ts';
 
 type Done = (error?: Error | null) => void;
@@ -83,7 +84,8 @@ export class StrictSmtpStream extends SMTPStream {
       case 'violation':
         this.#leaveDataMode();
         this.isClosed = true;
-        stream.destroy(new Error('bare CR or LF beside a dot'));
+        // The client's fault, which is no news for the log.
+        stream.destroy(new MailError('invalid', 'Only CRLF ends a line'));
         this.#onViolation();
         done();
         return;
