@@ -46,6 +46,11 @@ test('what CAPABILITY offers, before and after login', async (t) => {
     'UTF8=ACCEPT',
     'ESEARCH',
     'LIST-STATUS',
+    'SORT',
+    'SORT=DISPLAY',
+    'ESORT',
+    'THREAD=ORDEREDSUBJECT',
+    'THREAD=REFERENCES',
   ]) {
     assert(after?.split(' ').includes(name), name);
   }

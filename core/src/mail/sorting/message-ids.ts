@@ -81,7 +81,7 @@ function localPart(scanner: HeaderScanner): string | undefined {
   let local = '';
   for (;;) {
     scanner.text = '';
-    const outcome = scanner.peek() === QUOTE ? scanner.quotedString() : scanner.dotAtom();
+    const outcome = scanner.peek() === QUOTE ? scanner.quotedString() : scanner.atom();
     if (outcome !== MORE) return undefined;
     local += scanner.text;
     if (scanner.peek() !== DOT) break;

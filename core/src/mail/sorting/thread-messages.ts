@@ -29,7 +29,7 @@ const FIELDS = ['subject', 'message-id', 'references', 'in-reply-to'] as const;
  * that are not there are forgotten when there are absurdly many. What cannot be read is a thread of its own. Works in slices of 5 ms.
  * @throws MailError locked, unavailable; the signal's reason
  */
-export function threadMessages(
+export async function threadMessages(
   deps: SortingDeps,
   rows: MessageRows,
   algorithm: ThreadAlgorithm,
