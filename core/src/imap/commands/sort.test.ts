@@ -79,11 +79,7 @@ test('every sort key', async (t) => {
 test('ESORT: RETURN options answer in the order of the keys (RFC 5267 §3)', async (t) => {
   const { client } = await withFour(t);
   await client.expect('SORT RETURN () (DATE) UTF-8 ALL', '* ESEARCH (TAG "$") ALL 4,1:3', '$ OK SORT done');
-  await client.expect(
-    'UID SORT RETURN (MIN MAX COUNT) (DATE) UTF-8 ALL',
-    '* ESEARCH (TAG "$") UID MIN 4 MAX 3 COUNT 4',
-    '$ OK SORT done',
-  );
+  await client.expect('UID SORT RETURN (MIN MAX COUNT) (DATE) UTF-8 ALL', '* ESEARCH (TAG "$") UID MIN 4 MAX 3 COUNT 4', '$ OK SORT done');
   await client.expect('SORT RETURN (PARTIAL 2:3) (DATE) UTF-8 ALL', '* ESEARCH (TAG "$") PARTIAL (2:3 1:2)', '$ OK SORT done');
   await client.expect('SORT RETURN (PARTIAL -1:-2) (DATE) UTF-8 ALL', '* ESEARCH (TAG "$") PARTIAL (-1:-2 2:3)', '$ OK SORT done');
   await client.expect(
@@ -94,6 +90,8 @@ test('ESORT: RETURN options answer in the order of the keys (RFC 5267 §3)', asy
   await client.expect('SORT RETURN (MIN COUNT) (DATE) UTF-8 UNSEEN', '* ESEARCH (TAG "$") COUNT 0', '$ OK SORT done');
   await client.expect('SORT RETURN (SAVE MAX) (DATE) UTF-8 ALL', '* ESEARCH (TAG "$") MAX 3', '$ OK SORT done');
   await client.expect('UID SEARCH $', '* SEARCH 3', '$ OK SEARCH done');
+  await client.run('SORT RETURN (SAVE MIN PARTIAL 2:3) (DATE) UTF-8 ALL');
+  await client.expect('UID SEARCH $', '* SEARCH 1 2 4', '$ OK SEARCH done');
 });
 
 test('SORT sorts what the session knows, with the numbers that it knows', async (t) => {

@@ -75,10 +75,11 @@ function sortLine({ numbers, modSeqs }: FoundRows, order: Uint32Array, withModSe
   return `* SORT ${sorted.join(' ')}${withModSeq ? highestModSeq(modSeqs, order) : ''}\r\n`;
 }
 
-/** With MIN or MAX and nothing else, only those are kept (RFC 5182 §2.1); lowest and highest are those of the order (RFC 5267 §3.2). */
+/** With MIN, MAX or PARTIAL and nothing else, only those are kept (RFC 5182 §2.1); lowest and highest are those of the order (RFC 5267 §3.2). */
 function savedOf({ min, max, all, count, partial }: SearchReturn, order: Uint32Array): Uint32Array {
-  if ((!min && !max) || all || count || partial !== undefined || order.length === 0) return order;
-  return Uint32Array.from([...(min ? order.subarray(0, 1) : []), ...(max ? order.subarray(-1) : [])]);
+  if ((!min && !max && partial === undefined) || all || count || order.length === 0) return order;
+  const part = partial === undefined ? [] : partOf(order, partial);
+  return Uint32Array.from([...(min ? order.subarray(0, 1) : []), ...(max ? order.subarray(-1) : []), ...part]);
 }
 
 /** RFC 5267 §3: as ESEARCH, in the order of the criteria. */
