@@ -10,6 +10,8 @@ export interface CorpusMessage {
   readonly name: string;
   /** As the source stores it, whatever its line ends are. */
   readonly raw: Buffer;
+  /** Of the From line of an mbox, as INTERNALDATE is written. */
+  readonly internalDate?: string;
 }
 interface BulkMessage {
   readonly id: string;
@@ -45,8 +47,19 @@ export function* singleMessages(): Generator<CorpusMessage> {
 
 /** The messages of one mbox file, without their From lines. */
 export function mboxMessages(name: string): CorpusMessage[] {
-  const [, ...messages] = `\n${readCorpus(name).toString('latin1')}`.split(/\nFrom [^\n]*\n/);
-  return messages.map((message, index) => ({ name: `${name}#${index}`, raw: Buffer.from(message, 'latin1') }));
+  const text = `\n${readCorpus(name).toString('latin1')}`;
+  const dates = [...text.matchAll(/\nFrom ([^\n]*)\n/g)].map(([, line = '']) => dateOfFromLine(line));
+  const [, ...messages] = text.split(/\nFrom [^\n]*\n/);
+  return messages.map((message, index) => {
+    const internalDate = dates[index];
+    return { name: `${name}#${index}`, raw: Buffer.from(message, 'latin1'), ...(internalDate === undefined ? {} : { internalDate }) };
+  });
+}
+
+/** `user@domain  Fri Feb 22 17:06:23 2008 +0200`; UTC without a zone. */
+function dateOfFromLine(line: string): string | undefined {
+  const match = /\w{3} (\w{3}) +(\d{1,2}) (\d\d:\d\d:\d\d)(?: [A-Z]+)? (\d{4})(?: ([+-]\d{4}))?/.exec(line);
+  return match === null ? undefined : `${(match[2] ?? '').padStart(2, ' ')}-${match[1]}-${match[4]} ${match[3]} ${match[5] ?? '+0000'}`;
 }
 
 export function* allMboxMessages(): Generator<CorpusMessage> {
