@@ -100,3 +100,21 @@ test('many messages are read in pages of 500, in the order of a stable sort', as
   );
   assert.deepEqual(mailbox.pages, [500, 500, 300]);
 });
+
+test('others have a turn between pages, also where pages lie in memory', async () => {
+  const mailbox = new SortingMailbox();
+  for (let n = 0; n < 2_000; n++) mailbox.addHead([`Subject: ${n}`]);
+  mailbox.box.content.onRead = () => {
+    for (const until = performance.now() + 6; performance.now() < until; );
+  };
+  let turns = 0;
+  let isOn = true;
+  const count = (): void => {
+    turns += 1;
+    if (isOn) setImmediate(count);
+  };
+  setImmediate(count);
+  await sorted(mailbox, 'SUBJECT');
+  isOn = false;
+  assert(turns >= mailbox.pages.length, `${turns} turns`);
+});
