@@ -1,0 +1,143 @@
+import { definePlugin, Refusal, Type } from '@pochard/plugin-sdk';
+import { configMistakes, configSchema } from './config.ts';
+import { RecentValues } from './credential-caches.ts';
+import { Database } from './database.ts';
+import { Directory, type DirectoryUser } from './directory.ts';
+import { LoginVerifier } from './login.ts';
+import { lookupName } from './names.ts';
+import { statementsOf } from './statements.ts';
+
+/** What the plugin keeps of an account: that a database vouched for it when it was made. */
+const MadeBy = Type.Object({ username: Type.String() });
+const MAX_RECENT = 10_000;
+
+/** Users of an existing MySQL or MariaDB log in and receive mail. Never sees a password, so it needs no `credentials`. */
+export const plugin = definePlugin({
+  name: 'auth-mysql',
+  permissions: ['network'],
+  config: configSchema,
+  async apply({ hooks, passwords, accounts, table, counter, log, onClose }, config) {
+    const mistakes = configMistakes(config);
+    if (mistakes.length > 0) throw new Error(mistakes.join('; '));
+    const now = () => performance.now();
+    const statements = statementsOf(config);
+    const database = new Database(
+      config,
+      {
+        queries: counter('queries_total', 'Statements executed'),
+        failures: counter('query_failures_total', 'Statements without an answer'),
+        timeouts: counter('query_timeouts_total', 'Statements that took too long'),
+        failovers: counter('failovers_total', 'Lookups that went to another server'),
+      },
+      now,
+    );
+    onClose(() => database.close());
+    const directory = new Directory(database, statements, config);
+    const logins = new LoginVerifier({
+      directory,
+      database,
+      passwords,
+      config,
+      rehash: statements.rehash,
+      log,
+      now,
+      counters: {
+        acceptedHits: counter('accepted_cache_hits_total', 'Logins accepted from memory'),
+        rejectedHits: counter('rejected_cache_hits_total', 'Wrong passwords known from memory'),
+        checks: counter('password_checks_total', 'Passwords hashed'),
+        unreadable: counter('unusable_passwords_total', 'Logins refused because the stored password has no usable scheme'),
+        rehashed: counter('rehashed_total', 'Stored passwords replaced by a better hash'),
+      },
+    });
+    const made = table('accounts', MadeBy);
+    const vouched = new RecentValues<true>({ ttlMs: 60_000, maxEntries: MAX_RECENT, now });
+    const users = new RecentValues<DirectoryUser | undefined>({ ttlMs: config.cache.quotaMs, maxEntries: MAX_RECENT, now });
+
+    const find = async (text: string, signal: AbortSignal): Promise<DirectoryUser | undefined> => {
+      const name = lookupName(text);
+      const user = name && (await directory.mailboxInForce(name, signal));
+      users.remember(text, user);
+      return user;
+    };
+
+    const { defaultDomain } = config;
+    if (defaultDomain !== undefined) hooks.auth.normalize.transform((typed) => (typed.includes('@') ? typed : `${typed}@${defaultDomain}`));
+
+    hooks.auth.verify.decide(async (attempt, call) => {
+      const verdict = await logins.verify(attempt, call);
+      if (verdict?.result === 'accept') vouched.remember(verdict.account.username, true);
+      return verdict;
+    });
+
+    hooks.account.lookup.decide(async ({ username }, { signal }) => {
+      const user = await find(username, signal);
+      if (user !== undefined) vouched.remember(user.seed.username, true);
+      return user?.seed;
+    });
+
+    hooks.account.creating.gate(async ({ seed, commit }, { account }) => {
+      if (vouched.find(seed.username)?.age === 'fresh')
+        await made.put(account.id, 'account', { username: account.username }, { in: commit });
+    });
+
+    hooks.rcpt.resolve.decide(async ({ address }, { signal }) => {
+      const name = lookupName(address);
+      const meaning = name && (await directory.meaning(name, signal));
+      if (name === undefined || meaning === undefined) return undefined;
+      if (meaning.is === 'disabled') return { result: 'reject', reason: 'disabled' };
+      if (meaning.is === 'alias') return { result: 'alias', to: meaning.to };
+      const { seed } = meaning.user;
+      vouched.remember(seed.username, true);
+      // A new account that forwards and keeps a copy: the core takes its own name in the expansion for a loop until the account is there.
+      if ((await directory.forwards(name, signal)) !== undefined && (await accounts.find(seed.username)) !== undefined) {
+        throw new Error('the account was made a moment ago: the next attempt delivers');
+      }
+      return { result: 'deliver', account: seed };
+    });
+
+    // An account of the core's own list is not resolved again: what its alias row adds is added here.
+    hooks.rcpt.expand.transform(async (addresses, { address, signal }) => {
+      const name = lookupName(address);
+      const forwards = name && addresses.includes(address) ? await directory.forwards(name, signal) : undefined;
+      return forwards === undefined ? addresses : [...new Set([...addresses.filter((one) => one !== address), ...forwards])];
+    });
+
+    hooks.rcpt.accept.gate(async (_request, { account, signal }) => {
+      const user = await find(account.username, signal);
+      if (user !== undefined ? user.receives : (await made.get(account.id, 'account')) === undefined) return;
+      throw new Refusal('policy', user === undefined ? 'Mailbox gone' : 'Mailbox disabled');
+    });
+
+    hooks.quota.limits.decide(async (_question, { account, signal }) => {
+      const known = users.find(account.username);
+      if (known === undefined) return limitsOf(await find(account.username, signal));
+      // What is known is good enough for now; the next question finds what this one asks for.
+      if (known.age === 'stale') {
+        users.remember(account.username, known.value);
+        find(account.username, AbortSignal.timeout(config.connection.queryTimeoutMs)).catch((error: unknown) =>
+          log.warn('quota was not looked up', { error }),
+        );
+      }
+      return limitsOf(known.value);
+    });
+
+    hooks.submission.identity.decide(async ({ address }, { account, signal }) => {
+      const name = lookupName(address);
+      return name !== undefined && (await directory.reaches(name, account.username, signal)) ? { allowed: true } : undefined;
+    });
+
+    const { user, mailbox, alias, domain, domainAlias } = statements;
+    try {
+      await database.check([user, mailbox, alias, domain, domainAlias], AbortSignal.timeout(5_000));
+      log.info('users come from the database', { replicas: config.readReplicas.length });
+    } catch (error) {
+      // The server starts: who is logged in stays so, and the others hear "unavailable" until the database is back.
+      log.error('the database does not answer as configured', { error });
+    }
+  },
+});
+
+function limitsOf(user: DirectoryUser | undefined): { readonly octets: number } | undefined {
+  const octets = user?.seed.quotaOctets;
+  return octets === undefined ? undefined : { octets };
+}
