@@ -32,13 +32,23 @@ test('mail of the corpus comes in by LMTP and SMTP', async (t) => {
       deliverAll(sub, server, protocol, [...messages.values()]),
     );
   }
-  await t.test('a message that comes twice is stored once and answered 250 twice', async (sub) => {
+  await t.test('a retry after a lost reply is stored once, an equal message after a reply that was read twice', async (sub) => {
     const user = 'lmtp0@example.test';
     const message = Buffer.from('Message-ID: <again@example.org>\r\nSubject: again\r\n\r\nonce\r\n');
-    const lmtp = await MailScript.connect(sub, server.port('lmtp'), 'LHLO client.example');
+    const connect = () => MailScript.connect(sub, server.port('lmtp'), 'LHLO client.example');
+    const imap = await ImapScript.login(sub, server.port('imap'), user, PASSWORD);
     const before = await count(sub, server, user);
-    for (const time of ['first', 'second']) assert.match(await lmtp.send(message, user), /^250 /, time);
-    assert.equal(await count(sub, server, user), before + 1);
+    await imap.command('EXAMINE INBOX');
+    await imap.command('IDLE');
+    const lost = await connect();
+    void lost.send(message, user).catch(() => undefined);
+    await imap.until(new RegExp(`^\\* ${before + 1} EXISTS$`));
+    lost.socket.destroy();
+    const again = await connect();
+    assert.match(await again.send(message, user), /^250 /);
+    assert.equal(await count(sub, server, user), before + 1, 'the retry is the same delivery');
+    assert.match(await again.send(message, user), /^250 /);
+    assert.equal(await count(sub, server, user), before + 2, 'the next one is a message of its own');
   });
   assert.equal((await fetch(`http://127.0.0.1:${server.port('http')}/healthz`)).status, 200);
   assert.doesNotMatch(await server.log(), /"level":(50|60)/, 'no error in the log');

@@ -43,7 +43,7 @@ export function accountCommands(program: Command, withAdministration: WithAdmini
       };
       await withAdministration(async (administration) => {
         const made = await administration.create(wanted);
-        stdout.write(`${made.username}: created, receives ${made.addresses.join(', ') || 'no mail yet (pochard address add)'}\n`);
+        stdout.write(`${made.username}: created, receives ${receives(made)}\n`);
       });
     });
 
@@ -75,9 +75,10 @@ export function accountCommands(program: Command, withAdministration: WithAdmini
     .option('--yes', 'do it; without it only says what would go')
     .action((name: string, { yes }: { readonly yes?: boolean }) =>
       withAdministration(async (administration) => {
-        const { id, username, addresses } = await administration.find(name);
+        const found = await administration.find(name);
+        const { id, username } = found;
         if (yes !== true) {
-          stdout.write(`${username} (${addresses.join(', ')}) would be removed with all its mail; --yes does it\n`);
+          stdout.write(`${username} (${receives(found)}) would be removed with all its mail; --yes does it\n`);
           return;
         }
         await administration.delete(id);
@@ -112,8 +113,8 @@ export function accountCommands(program: Command, withAdministration: WithAdmini
     .description('let an account receive mail for an address; *@domain is a catch-all')
     .action((name: string, wanted: string) =>
       withAdministration(async (administration) => {
-        const { username, addresses } = await administration.addAddress((await administration.find(name)).id, wanted);
-        stdout.write(`${username} receives ${addresses.join(', ')}\n`);
+        const changed = await administration.addAddress((await administration.find(name)).id, wanted);
+        stdout.write(`${changed.username} receives ${receives(changed)}\n`);
       }),
     );
   address
@@ -121,8 +122,8 @@ export function accountCommands(program: Command, withAdministration: WithAdmini
     .description('stop receiving mail for an address')
     .action((name: string, unwanted: string) =>
       withAdministration(async (administration) => {
-        const { username, addresses } = await administration.removeAddress((await administration.find(name)).id, unwanted);
-        stdout.write(`${username} receives ${addresses.join(', ') || 'no mail'}\n`);
+        const changed = await administration.removeAddress((await administration.find(name)).id, unwanted);
+        stdout.write(`${changed.username} receives ${receives(changed)}\n`);
       }),
     );
   address
@@ -150,6 +151,11 @@ async function* all(administration: Administration): AsyncGenerator<AccountRecor
     if (page.length < PAGE) return;
     after = page.at(-1)?.username;
   }
+}
+
+/** An account receives mail under its own name too. */
+function receives({ username, addresses }: AccountRecord): string {
+  return [username, ...addresses].join(', ');
 }
 
 function lineOf({ username, addresses, disabled }: AccountRecord): string {

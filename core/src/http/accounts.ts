@@ -151,7 +151,7 @@ export function accountRoutes(api: Api, { accounts }: ApiServices): void {
         summary: 'Adds an address; *@domain is a catch-all',
         params: AccountParams,
         body: Type.Object({ address: Address }, { additionalProperties: false }),
-        response: { 201: AccountView, 400: Problem, 404: Problem },
+        response: { 201: AccountView, 400: Problem, 404: Problem, 409: Problem },
       },
     },
     async ({ params, body }, reply) =>
@@ -179,7 +179,7 @@ export function accountRoutes(api: Api, { accounts }: ApiServices): void {
         summary: 'An address that stands for others of this server',
         params: Type.Object({ address: Address }),
         body: Type.Object({ to: Type.Array(Address, { minItems: 1, maxItems: 1000 }) }, { additionalProperties: false }),
-        response: { 204: Type.Null(), 400: Problem },
+        response: { 204: Type.Null(), 400: Problem, 409: Problem },
       },
     },
     async ({ params, body }, reply) => {

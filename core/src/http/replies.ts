@@ -13,6 +13,7 @@ const statusOf = {
   'no-such-mailbox': 404,
   'no-such-target': 404,
   'mailbox-exists': 409,
+  taken: 409,
   'invalid-name': 400,
   'not-selectable': 409,
   'has-children': 409,

@@ -47,6 +47,7 @@ export const responseCodes = {
   'no-such-mailbox': 'NONEXISTENT',
   'no-such-target': 'TRYCREATE', // RFC 9051 §7.1
   'mailbox-exists': 'ALREADYEXISTS',
+  taken: 'ALREADYEXISTS',
   'invalid-name': 'CANNOT',
   'not-selectable': 'NONEXISTENT', // a \Noselect name has no mailbox (RFC 9051 §6.3.2)
   'has-children': 'HASCHILDREN', // RFC 9051 §7.1

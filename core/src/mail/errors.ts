@@ -10,6 +10,7 @@ export type MailErrorCode =
   | 'no-such-mailbox'
   | 'no-such-target' // of COPY, MOVE, APPEND: may be created first
   | 'mailbox-exists'
+  | 'taken' // a username, address or alias that is somebody's already
   | 'invalid-name'
   | 'not-selectable'
   | 'has-children'

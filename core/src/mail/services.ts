@@ -106,7 +106,7 @@ export interface Accounts {
   /** Ends its sessions, removes addresses, mail and records. */
   delete(id: AccountId): Promise<void>;
   setPassword(id: AccountId, password: { readonly password: Uint8Array } | { readonly passwordHash: string }): Promise<void>;
-  /** `*@domain` is a catch-all. @throws MailError invalid when taken or malformed */
+  /** `*@domain` is a catch-all. @throws MailError taken, or invalid when malformed */
   addAddress(id: AccountId, address: string): Promise<AccountRecord>;
   removeAddress(id: AccountId, address: string): Promise<AccountRecord>;
   /** An address that forwards to others of this server (alias, list). */

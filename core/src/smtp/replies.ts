@@ -17,6 +17,7 @@ const replies = {
   'no-such-mailbox': [550, '5.1.1', 'No such mailbox'],
   'no-such-target': [550, '5.1.1', 'No such mailbox'],
   'mailbox-exists': [451, '4.3.0', 'Temporarily unavailable, try again later'],
+  taken: [451, '4.3.0', 'Temporarily unavailable, try again later'],
   'invalid-name': [553, '5.1.3', 'Bad address syntax'],
   'not-selectable': [451, '4.3.0', 'Temporarily unavailable, try again later'],
   'has-children': [451, '4.3.0', 'Temporarily unavailable, try again later'],

@@ -115,7 +115,7 @@ export class AccountCreation {
       });
     } catch (error) {
       directory.forget(record);
-      if (error instanceof RecordConflict) throw new MailError('invalid', `${error.key} is taken`, { cause: error });
+      if (error instanceof RecordConflict) throw new MailError('taken', `${error.key} is taken`, { cause: error });
       throw asMailError(error);
     }
     directory.forget(record);
@@ -138,7 +138,7 @@ export class AccountCreation {
   /** A clear answer in nearly all cases; the commit decides in the others. */
   async #requireFree(record: AccountRecord): Promise<void> {
     for (const name of [record.username, ...record.addresses]) {
-      if (await this.#parts.directory.isTaken(name)) throw new MailError('invalid', `${name} is taken`);
+      if (await this.#parts.directory.isTaken(name)) throw new MailError('taken', `${name} is taken`);
     }
   }
 

@@ -20,7 +20,10 @@ test('names that make no sense or are taken are refused, saying which', async (t
     [{ username: 'bea', quotaOctets: -1 }, /quota/],
     [{ username: 'bea', passwordHash: '{NOPE}x' }, /scheme/],
   ];
-  for (const [account, message] of refused) await assert.rejects(host.accounts.create(account), { code: 'invalid', message });
+  for (const [account, message] of refused) {
+    const code = message.source.includes('taken') ? 'taken' : 'invalid';
+    await assert.rejects(host.accounts.create(account), { code, message });
+  }
   assert.equal(await host.accounts.find('bea'), undefined);
 });
 
@@ -119,8 +122,8 @@ test('addresses come and go; an alias does not take an account’s', async (t) =
   const host = await startMail(t);
   const { id } = await host.account('ada@example.test');
   await host.accounts.addAddress(id, 'A@example.test');
-  await assert.rejects(host.accounts.addAddress(id, 'a@example.test'), { code: 'invalid' });
-  await assert.rejects(host.accounts.setAlias('a@example.test', ['ada@example.test']), { code: 'invalid' });
+  await assert.rejects(host.accounts.addAddress(id, 'a@example.test'), { code: 'taken' });
+  await assert.rejects(host.accounts.setAlias('a@example.test', ['ada@example.test']), { code: 'taken' });
   assert.equal((await host.accounts.find('a@example.test'))?.id, id);
   await host.accounts.removeAddress(id, 'a@example.test');
   assert.equal(await host.accounts.find('a@example.test'), undefined);

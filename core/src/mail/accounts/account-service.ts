@@ -165,7 +165,7 @@ export class AccountService implements Accounts {
   addAddress(id: AccountId, address: string): Promise<AccountRecord> {
     const added = checkedAddress(address);
     return this.#change(id, (record) => {
-      if (record.addresses.includes(added) || record.username === added) throw new MailError('invalid', `${added} is taken`);
+      if (record.addresses.includes(added) || record.username === added) throw new MailError('taken', `${added} is taken`);
       return { ...record, addresses: [...record.addresses, added] };
     });
   }
@@ -204,7 +204,7 @@ export class AccountService implements Accounts {
       if (from === undefined) throw new MailError('no-such-account', 'No such account');
       const to = change(from.record);
       for (const name of to.addresses) {
-        if (!from.record.addresses.includes(name) && (await directory.isTaken(name))) throw new MailError('invalid', `${name} is taken`);
+        if (!from.record.addresses.includes(name) && (await directory.isTaken(name))) throw new MailError('taken', `${name} is taken`);
       }
       try {
         await store.records.write(directory.change(from, to));

@@ -130,7 +130,7 @@ export class Directory {
   /** An alias takes a free name, or replaces an alias. @throws MailError invalid when an account has the name */
   async setAlias(address: string, to: readonly string[] | undefined): Promise<void> {
     const row = await this.#records.get(ADDRESSES, address);
-    if (row !== undefined && !('alias' in readAddress(row.value))) throw new MailError('invalid', 'The address belongs to an account');
+    if (row !== undefined && !('alias' in readAddress(row.value))) throw new MailError('taken', 'The address belongs to an account');
     if (row === undefined && to === undefined) return;
     await this.#records.write([
       { table: ADDRESSES, key: address, value: to === undefined ? undefined : { alias: to }, ifVersion: row?.version ?? 0 },
