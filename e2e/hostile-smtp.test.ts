@@ -59,7 +59,7 @@ test('hostile SMTP and LMTP clients', async (t) => {
     await attack(`${protocol}: lines without end`, async () => {
       assert.match(await throwAfterGreeting(port, Buffer.alloc(20_000_000, 'a')), /^[45]\d\d/m);
       assert.match(await throwAfterGreeting(port, `${hello} ${'x'.repeat(5_000)}\r\nQUIT\r\n`), /^[45]\d\d/m);
-      await throwAfterGreeting(port, envelope, Buffer.alloc(20_000_000, 'a'), '\r\n.\r\n');
+      await throwAfterGreeting(port, envelope, Buffer.alloc(5_000_000, 'a'), '\r\n.\r\n');
     });
     await attack(`${protocol}: a message with a line of 60 kB comes back unchanged`, async (sub) => {
       const script = await SmtpScript.open(sub, port, hello);
