@@ -123,6 +123,7 @@ export class ImapSession implements ViewOwner {
     }
     this.#user = user;
     this.login = login;
+    login.onRevoked(() => this.wire.sayBye(undefined, 'The account or its password was changed'));
     this.wire.loggedIn();
   }
 
