@@ -1,13 +1,14 @@
 /** A database that is stopped, frozen, slow or wrong is never "wrong password", never "no such user", and never lets anybody in. */
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ImapScript } from './support/imap-script.ts';
 import { MailScript } from './support/mail-script.ts';
 import { type MariaDb, startMariaDb } from './support/mariadb.ts';
-import { startServer, type TestServer } from './support/server.ts';
+import { mustRun } from './support/run-program.ts';
+import { startServer, type TestServer, temporaryFolder } from './support/server.ts';
 
 const SCHEMA = join(import.meta.dirname, '..', 'plugins', 'auth-mysql', 'test', 'schemas', 'postfixadmin.sql');
 const PASSWORD = 'pässword';
@@ -164,4 +165,79 @@ test('a database that fails is unavailable, and is back within five seconds', as
       /auth-mysql.*interpolates %u/s,
     );
   });
+});
+
+test('TLS: the certificate counts, and nothing is asked in the clear', async (t) => {
+  const folder = await temporaryFolder(t);
+  await chmod(folder, 0o755);
+  const at = (name: string) => join(folder, name);
+  const ca = async (name: string) => {
+    const args = [
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-days',
+      '2',
+      '-subj',
+      `/CN=${name}`,
+      '-keyout',
+      at(`${name}.key`),
+      '-out',
+      at(`${name}.pem`),
+    ];
+    await mustRun('openssl', args);
+  };
+  await ca('ours');
+  await ca('theirs');
+  await mustRun('openssl', [
+    'req',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-subj',
+    '/CN=localhost',
+    '-keyout',
+    at('server.key'),
+    '-out',
+    at('server.csr'),
+  ]);
+  await writeFile(at('san'), 'subjectAltName=DNS:localhost\n');
+  const signing = ['-CA', at('ours.pem'), '-CAkey', at('ours.key'), '-CAcreateserial', '-days', '2', '-extfile', at('san')];
+  await mustRun('openssl', ['x509', '-req', '-in', at('server.csr'), ...signing, '-out', at('server.pem')]);
+  await chmod(at('server.key'), 0o644); // for the user that mariadbd runs as
+  const database = await startMariaDb(t, [`--ssl-cert=${at('server.pem')}`, `--ssl-key=${at('server.key')}`, `--ssl-ca=${at('ours.pem')}`]);
+  if (database === undefined) return;
+  await database.createDatabase('mail', `SET @hash = '${HASH}';\n${await readFile(SCHEMA, 'utf8')}`);
+  await database.sql("ALTER USER 'pochard'@'%' REQUIRE SSL");
+
+  const withTls = (tls: Readonly<Record<string, unknown>> | undefined) =>
+    start(t, database, {}, { host: 'localhost', ...(tls === undefined ? {} : { tls }) });
+  assert.match(await login(t, (await withTls({ caFile: at('ours.pem') })).server, 'ada@a.example'), /^OK/);
+  assert.match(await login(t, (await withTls({ caFile: at('theirs.pem') })).server, 'ada@a.example'), UNAVAILABLE);
+  assert.match(await login(t, (await withTls(undefined)).server, 'ada@a.example'), UNAVAILABLE);
+  await assert.rejects(start(t, database, {}, { tls: { caFile: at('ours.pem') } }), /a certificate names a host, and 127\.0\.0\.1 is none/);
+});
+
+test('a call that ends early takes its connection along: no query of it stays on the server', async (t) => {
+  const database = await startMariaDb(t);
+  if (database === undefined) return;
+  await database.createDatabase('mail', `SET @hash = '${HASH}';\n${await readFile(SCHEMA, 'utf8')}`);
+  const config = { connection: { ...database.connection('mail'), queryTimeoutMs: 4_000 }, preset: 'postfixadmin' };
+  const server = await startServer(t, { config: { plugins: [{ use: 'auth-mysql', config, deadlineMs: { 'auth.verify': 300 } }] } });
+  assert.match(await login(t, server, 'ada@a.example'), /^OK/);
+  await database.sql(
+    'RENAME TABLE mailbox TO real_mailbox; CREATE VIEW mailbox AS SELECT * FROM real_mailbox WHERE SLEEP(30) = 0;',
+    'mail',
+  );
+  const started = performance.now();
+  assert.match(await login(t, server, 'bob@a.example'), UNAVAILABLE);
+  assert(performance.now() - started < 2_000);
+  const running = async () =>
+    (await database.sql("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = 'pochard' AND INFO IS NOT NULL"))
+      .trim()
+      .split('\n')[1];
+  while ((await running()) !== '0') assert(performance.now() - started < 8_000, 'the query still runs');
+  t.diagnostic(`gone from the server after ${Math.round(performance.now() - started)} ms`);
 });

@@ -18,13 +18,14 @@ export const databaseUser = { user: 'pochard', password: "it's a s3cret" } as co
 export class MariaDb {
   readonly folder: string;
   readonly port: number;
-  readonly #mysqlArgs: readonly string[];
+  readonly #args: readonly string[];
   #child: ChildProcess | undefined;
 
-  constructor(folder: string, port: number) {
+  /** `args`: further options of mariadbd. */
+  constructor(folder: string, port: number, args: readonly string[]) {
     this.folder = folder;
     this.port = port;
-    this.#mysqlArgs = [`--user=${serverUser()}`, '--no-defaults'].reverse();
+    this.#args = args;
   }
   get socket(): string {
     return join(this.folder, 'db.sock');
@@ -35,7 +36,8 @@ export class MariaDb {
     const child = spawn(
       'mariadbd',
       [
-        ...this.#mysqlArgs,
+        '--no-defaults',
+        `--user=${serverUser()}`,
         `--datadir=${join(this.folder, 'data')}`,
         `--socket=${this.socket}`,
         `--port=${this.port}`,
@@ -48,6 +50,7 @@ export class MariaDb {
         '--general-log',
         '--log-output=FILE',
         `--general-log-file=${join(this.folder, 'general.log')}`,
+        ...this.#args,
       ],
       { stdio: ['ignore', 'pipe', 'pipe'] },
     );
@@ -108,7 +111,7 @@ export class MariaDb {
 }
 
 /** `undefined`, and the test is skipped loudly, when MariaDB is not installed. */
-export async function startMariaDb(t: TestContext): Promise<MariaDb | undefined> {
+export async function startMariaDb(t: TestContext, args: readonly string[] = []): Promise<MariaDb | undefined> {
   for (const program of ['mariadbd', 'mariadb-install-db', 'mariadb-admin', 'mariadb']) {
     if (!needsProgram(t, program, 'mariadb-server')) return undefined;
   }
@@ -119,7 +122,7 @@ export async function startMariaDb(t: TestContext): Promise<MariaDb | undefined>
     const { stdout: group } = await mustRun('id', ['-g', name]);
     chownSync(folder, Number(stdout), Number(group));
   }
-  const server = new MariaDb(folder, await freePort());
+  const server = new MariaDb(folder, await freePort(), args);
   t.after(async () => {
     await server.kill();
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });

@@ -1,4 +1,5 @@
 /** The plugin's configuration, and what a schema cannot say of it. */
+import { isIP } from 'node:net';
 import { type Static, Type } from '@pochard/plugin-sdk';
 import { presetNames, tablesSchema } from './mapping.ts';
 import { type QueryKind, queryMistakes } from './query-check.ts';
@@ -113,6 +114,11 @@ export function configMistakes(config: Config): readonly string[] {
       mistakes.push(`${name}: has a socket and a host or port; give one`);
     if (name !== 'connection' && socket === undefined && host === undefined && port === undefined)
       mistakes.push(`${name}: needs host, port or socket`);
+  }
+  for (const { host = '127.0.0.1', socket } of [connection, ...config.readReplicas]) {
+    // The TLS library of the driver would compare the certificate with "localhost" instead.
+    if (connection.tls !== undefined && connection.tls.serverName !== 'any' && (socket !== undefined || isIP(host) !== 0))
+      mistakes.push(`connection.tls: a certificate names a host, and ${socket ?? host} is none: give host a name, or serverName: any`);
   }
   if (connection.password !== undefined && connection.passwordFile !== undefined)
     mistakes.push('connection: has password and passwordFile; give one');

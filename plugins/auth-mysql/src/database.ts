@@ -7,6 +7,8 @@ import type { Statement, UpdateStatement, Value } from './statements.ts';
 
 /** More rows than any answer has; a mapping that forgot a condition must not bring a whole table. */
 const MAX_ROWS = 10_001;
+/** MariaDB and MySQL call their time limits by different names. */
+const ER_UNKNOWN_SYSTEM_VARIABLE = 1193;
 
 /** No answer: never "there is no such user". Names the server's error, never a value. */
 export class DatabaseUnavailable extends Error {
@@ -29,7 +31,6 @@ interface Server {
   readonly pool: ConnectionPool;
   /** On the monotonic clock. */
   downUntil: number;
-  isTried: boolean;
 }
 
 export class Database {
@@ -49,7 +50,6 @@ export class Database {
     const server = (title: string, place: Place): Server => ({
       title,
       downUntil: 0,
-      isTried: false,
       pool: new ConnectionPool({
         connection: { ...base, ...placeOf(place) },
         size: config.connection.poolSize,
@@ -131,27 +131,33 @@ export class Database {
       throw error;
     } finally {
       clearTimeout(timer);
-      server.isTried = false;
     }
   }
 
-  /** While a server is down nobody waits for it; when the time is over, one tries. */
+  /** A server that has just failed costs nobody a timeout; after `retryMs` it is asked again. */
   #mayTry(server: Server): boolean {
-    if (server.downUntil === 0) return true;
-    if (server.isTried || this.#now() < server.downUntil) return false;
-    server.isTried = true;
-    return true;
+    return server.downUntil === 0 || this.#now() >= server.downUntil;
   }
   #rotated(): readonly Server[] {
     if (this.#replicas.length === 0) return this.#replicas;
     this.#turn = (this.#turn + 1) % this.#replicas.length;
     return [...this.#replicas.slice(this.#turn), ...this.#replicas.slice(0, this.#turn)];
   }
+  /** On each new connection: what bounds an answer in rows and, on the server too, in time. */
   async #limit(connection: Connection): Promise<void> {
-    await untilAborted(
-      connection.execute(`SET SESSION sql_select_limit = ${MAX_ROWS}`),
-      AbortSignal.timeout(this.#config.connectTimeoutMs),
-    );
+    const { connectTimeoutMs, queryTimeoutMs } = this.#config;
+    const signal = AbortSignal.timeout(connectTimeoutMs);
+    await untilAborted(connection.execute(`SET SESSION sql_select_limit = ${MAX_ROWS}`), signal);
+    // Later than our own limit: it ends what a lost connection left running.
+    const limitMs = Math.ceil(queryTimeoutMs * 1.5);
+    for (const setting of [`max_statement_time = ${limitMs / 1000}`, `max_execution_time = ${limitMs}`]) {
+      try {
+        await untilAborted(connection.execute(`SET SESSION ${setting}`), signal);
+        return;
+      } catch (error) {
+        if (!(typeof error === 'object' && error !== null && 'errno' in error && error.errno === ER_UNKNOWN_SYSTEM_VARIABLE)) throw error;
+      }
+    }
   }
 }
 

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Config } from './config.ts';
+import { presetNames } from './mapping.ts';
+import { statementsOf } from './statements.ts';
+
+function statements(over: Partial<Config>) {
+  return statementsOf({ rehash: 'never', quotaUnit: 'octets', catchAll: ['@domain'], ...over } as Config);
+}
+
+test('whatever the key, it is bound: the text is made once, and has as many ? as values', () => {
+  for (const preset of presetNames) {
+    const { user, mailbox, alias, domain, domainAlias } = statements({ preset });
+    for (const statement of [user, mailbox, alias, domain, domainAlias]) {
+      if (statement === undefined) continue;
+      const values = statement.values("x' OR 1=1");
+      assert.equal(statement.sql.split('?').length - 1, values.length, statement.sql);
+      assert(values.includes("x' OR 1=1"));
+      assert.doesNotMatch(statement.sql, /'/);
+    }
+  }
+});
+test('constants of a mapping are bound beside the key', () => {
+  const { domainAlias } = statements({ preset: 'ispconfig' });
+  assert.match(domainAlias?.sql ?? '', /from `mail_forwarding` where `source` = \? and `type` in \(\?\)$/);
+  assert.deepEqual(domainAlias?.values('@a.example'), ['@a.example', 'aliasdomain']);
+});
+test('a join is written with the names of the mapping', () => {
+  const { mailbox } = statements({ preset: 'modoboa' });
+  assert.match(
+    mailbox.sql,
+    /from `core_user` inner join `admin_mailbox` on `admin_mailbox`\.`user_id` = `core_user`\.`id` where `core_user`\.`email` = \?$/,
+  );
+});
+test('a rehash replaces what was checked and nothing newer', () => {
+  const { rehash } = statements({ preset: 'postfixadmin', rehash: 'writeBack' });
+  assert.equal(rehash?.sql, 'update `mailbox` set `password` = ? where `username` = ? and `password` = ?');
+  assert.deepEqual(rehash?.values('new', 'ada', 'old'), ['new', 'ada', 'old']);
+  assert.equal(statements({ preset: 'postfixadmin' }).rehash, undefined);
+});
+test('own queries bind the name to each placeholder outside of quotes', () => {
+  const { user, mailbox } = statements({ queries: { user: "SELECT 'a''b' FROM u WHERE a = ? OR b = ?" } });
+  assert.deepEqual(user.values('x'), ['x', 'x']);
+  assert.equal(mailbox.sql, user.sql);
+});
