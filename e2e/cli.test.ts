@@ -1,0 +1,207 @@
+/** The `pochard` command as an administrator types it: on an idle store and beside a running server. */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { ImapScript } from './support/imap-script.ts';
+import { type Ran, runProgram } from './support/run-program.ts';
+import { startServer, temporaryFolder } from './support/server.ts';
+
+const MAIN = join(import.meta.dirname, '../core/src/main.ts');
+const MANY = 5_000;
+
+type Pochard = (args: readonly string[], input?: string) => Promise<Ran>;
+
+/** Runs `pochard ARGS --data DATA`, with the server's configuration when it has one there. */
+function pochardOn(data: string, config?: string): Pochard {
+  const common = ['--data', data, ...(config === undefined ? [] : ['--config', config])];
+  return (args, input = '') => runProgram(process.execPath, [MAIN, ...args, ...common], { input, timeoutMs: 120_000 });
+}
+
+async function ok(ran: Promise<Ran>): Promise<string> {
+  const { code, stdout, stderr } = await ran;
+  assert.equal(code, 0, `${stdout}\n${stderr}`);
+  return stdout;
+}
+async function fails(ran: Promise<Ran>, code: number, message: RegExp): Promise<void> {
+  const { code: actual, stdout, stderr } = await ran;
+  assert.match(stderr, message);
+  assert.equal(actual, code, stderr);
+  assert.doesNotMatch(stdout + stderr, /\n\s+at .*\.ts:\d+/, 'no stack');
+}
+
+/** The same commands on a closed store and through a server: nobody need know which it is. */
+async function accountCommands(pochard: Pochard): Promise<void> {
+  assert.match(
+    await ok(pochard(['account', 'create', 'ada@example.test', '--address', 'sales@example.test', '--password-stdin'], 'one\n')),
+    /ada@example\.test: created, receives ada@example\.test, sales@example\.test/,
+  );
+  await ok(pochard(['account', 'create', 'grüße', '--quota', '1000000', '--display-name', 'Ünicode']));
+  await fails(pochard(['account', 'create', 'ADA@example.test']), 1, /ada@example\.test is taken/);
+  await fails(pochard(['account', 'passwd', 'nobody'], 'x\n'), 1, /nobody|no such account/i);
+  assert.equal(
+    await ok(pochard(['account', 'list'])),
+    'ada@example.test\tsales@example.test\ngrüße\t\n'.replace('üß', '\u00c3\u00bc\u00c3\u009f'),
+  );
+  const listed = (await ok(pochard(['account', 'list', '--json']))).trim().split('\n');
+  assert.equal((JSON.parse(listed[0] ?? '') as { username: string }).username, 'ada@example.test');
+  assert.match(await ok(pochard(['address', 'add', 'ada@example.test', '*@example.test'])), /\*@example\.test/);
+  assert.match(
+    await ok(pochard(['address', 'remove', 'ada@example.test', '*@example.test'])),
+    /receives ada@example\.test, sales@example\.test\n$/,
+  );
+  assert.match(await ok(pochard(['address', 'alias', 'all@example.test', 'ada@example.test'])), /all@example\.test -> ada@example\.test/);
+  assert.match(await ok(pochard(['account', 'passwd', 'ada@example.test'], 'two\n')), /password set/);
+  assert.match(await ok(pochard(['account', 'delete', 'grüße'])), /would be removed/);
+  assert.match(await ok(pochard(['account', 'delete', 'grüße', '--yes'])), /removed/);
+  assert.equal((await ok(pochard(['account', 'list']))).split('\n').length, 2);
+}
+
+async function wrongUse(pochard: Pochard): Promise<void> {
+  await fails(pochard(['account', 'create', 'x@example.test', '--password-stdin'], ''), 2, /no password on standard input/);
+  await fails(pochard(['account', 'create', 'x@example.test', '--quota', 'much']), 2, /--quota much: not a number of octets/);
+  await fails(pochard(['account', 'create', 'x@example.test', '--password-hash', '{NOPE}x']), 1, /scheme/i);
+  await fails(pochard(['account', 'create']), 2, /missing required argument/);
+  await fails(pochard(['account', 'nonsense']), 2, /unknown command/);
+}
+
+async function csvOfMany(folder: string): Promise<string> {
+  const rows = ['username,passwordHash,addresses,displayName'];
+  for (let n = 0; n < MANY; n += 1) {
+    const salt = Buffer.from(`salt${n}`.padEnd(12, '.'));
+    const hash = createHash('sha512').update(`password${n}`).update(salt).digest();
+    rows.push(`user${n}@many.example,{SSHA512}${Buffer.concat([hash, salt]).toString('base64')},alias${n}@many.example,"User, ""${n}"""`);
+  }
+  const file = join(folder, 'accounts.csv');
+  await writeFile(file, `${rows.join('\r\n')}\r\n`);
+  return file;
+}
+
+async function importMany(t: TestContext, pochard: Pochard, csv: string, where: string): Promise<void> {
+  const started = performance.now();
+  const { code, stderr } = await pochard(['account', 'import', csv]);
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /5000 made, 0 failed/);
+  t.diagnostic(`${MANY} accounts ${where}: ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  console.error(`account import of ${MANY} pre-hashed accounts ${where}: ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  assert.equal((await ok(pochard(['account', 'list']))).split('\n').filter((line) => line.includes('@many.example')).length, MANY);
+}
+
+async function badCsv(pochard: Pochard, folder: string): Promise<void> {
+  const bad = join(folder, 'bad.csv');
+  await writeFile(bad, 'username,colour\nx,red\n');
+  await fails(pochard(['account', 'import', bad]), 1, /bad\.csv:1: unknown column "colour"/);
+  await writeFile(bad, 'username,quotaOctets\nx@example.test,1\ny@example.test,much\n');
+  await fails(pochard(['account', 'import', bad]), 1, /bad\.csv:3: quotaOctets "much"/);
+  await writeFile(bad, 'username\nada@example.test\nnew@example.test\n');
+  await fails(pochard(['account', 'import', bad]), 1, /ada@example\.test is taken[\s\S]*1 of 2 accounts could not be made/);
+  await fails(pochard(['account', 'import', join(folder, 'missing.csv')]), 1, /missing\.csv/);
+}
+
+async function importMail(pochard: Pochard, folder: string): Promise<void> {
+  const eml = (n: number): string => `From: bob@example.org\nSubject: eml ${n}\nDate: Tue, 3 Mar 2026 10:00:00 +0000\n\nbody ${n}\n`;
+  const mail = join(folder, 'mail');
+  await mkdir(join(mail, 'single'), { recursive: true });
+  for (const n of [1, 2]) await writeFile(join(mail, 'single', `${n}.eml`), eml(n));
+  await writeFile(
+    join(mail, 'old.mbox'),
+    `From bob@example.org Tue Mar  3 10:00:00 2026\n${eml(3)}\n>From quoted\n\nFrom bob@example.org Tue Mar  3 11:00:00 2026\n${eml(4)}\n`,
+  );
+  for (const sub of ['cur', 'new', 'tmp', '.Work.Deep/cur', '.Work.Deep/new', '.Work.Deep/tmp'])
+    await mkdir(join(mail, 'Maildir', sub), { recursive: true });
+  await writeFile(join(mail, 'Maildir/cur/1772532000.a.host:2,FS'), eml(5));
+  await writeFile(join(mail, 'Maildir/new/1772532001.b.host'), eml(6));
+  await writeFile(join(mail, 'Maildir/.Work.Deep/cur/1772532002.c.host:2,'), eml(7));
+  assert.match(await ok(pochard(['import', 'ada@example.test', join(mail, 'single'), join(mail, 'old.mbox')])), /4 messages imported/);
+  assert.match(await ok(pochard(['import', 'ada@example.test', join(mail, 'Maildir'), '--mailbox', 'Imported'])), /3 messages imported/);
+  await fails(pochard(['import', 'ada@example.test', join(folder, 'missing')]), 1, /missing: cannot be read/);
+  await fails(pochard(['import', 'nobody@example.test', mail]), 1, /nobody@example\.test|no such account/i);
+}
+
+/** What the import has left, looked at over IMAP. */
+async function importedMail(t: TestContext, port: number): Promise<void> {
+  const imap = await ImapScript.login(t, port, 'ada@example.test', 'two');
+  const status = async (mailbox: string): Promise<string> => (await imap.command(`STATUS "${mailbox}" (MESSAGES UNSEEN)`)).untagged.join();
+  assert.match(await status('INBOX'), /MESSAGES 4/);
+  assert.match(await status('Imported'), /MESSAGES 2 UNSEEN 1/);
+  const { untagged } = await imap.command('LIST "" "Imported*"');
+  const deep = untagged.map((line) => /"(Imported\/[^"]+)"$/.exec(line)?.[1]).find((name) => name?.endsWith('Deep'));
+  assert(deep !== undefined, untagged.join());
+  await imap.command('EXAMINE INBOX');
+  const { untagged: found } = await imap.command('FETCH 3 (INTERNALDATE BODY.PEEK[])');
+  assert.match(found.join(), /INTERNALDATE " 3-Mar-2026 10:00:00 \+0000"/);
+  assert.match(found.join(), /Subject: eml 3\r\n/);
+  await imap.command('EXAMINE Imported');
+  assert.match((await imap.command('FETCH 1:* FLAGS')).untagged.join(), /\\Flagged.*\\Seen|\\Seen.*\\Flagged/);
+}
+
+test('commands on a store that no server has open', async (t) => {
+  const data = await temporaryFolder(t);
+  const folder = await temporaryFolder(t);
+  const pochard = pochardOn(data);
+  await accountCommands(pochard);
+  await wrongUse(pochard);
+  await badCsv(pochard, folder);
+  await importMany(t, pochard, await csvOfMany(folder), 'on an idle store');
+  await importMail(pochard, folder);
+  assert.match(await ok(pochard(['fsck'])), /5003 accounts checked, no problems/);
+  assert.match(await ok(pochard(['fsck', 'ada@example.test'])), /1 accounts checked, no problems/);
+  await fails(pochard(['fsck', 'nobody']), 1, /no account "nobody"/);
+
+  const server = await startServer(t, { data });
+  await importedMail(t, server.port('imap'));
+  await ImapScript.login(t, server.port('imap'), 'user4999@many.example', 'password4999');
+  await fails(pochardOn(data, join(data, 'pochard.yaml'))(['fsck']), 2, /has this data folder open/);
+});
+
+test('commands beside a running server go through it', async (t) => {
+  const server = await startServer(t);
+  const folder = await temporaryFolder(t);
+  const pochard = pochardOn(server.data, join(server.data, 'pochard.yaml'));
+  await accountCommands(pochard);
+  await importMany(t, pochard, await csvOfMany(folder), 'through a running server');
+  await importMail(pochard, folder);
+  await importedMail(t, server.port('imap'));
+  assert.equal(await server.stop(), 0);
+  assert.match(await ok(pochard(['fsck'])), /5001 accounts checked, no problems/);
+});
+
+test('config check names file, line and key of every problem', async (t) => {
+  const folder = await temporaryFolder(t);
+  const file = join(folder, 'pochard.yaml');
+  const check = async (text: string): Promise<Ran> => {
+    await writeFile(file, text);
+    return runProgram(process.execPath, [MAIN, 'config', 'check', '--config', file, '--data', folder]);
+  };
+  const good = await check('hostname: mail.example.test\nhttp:\n  apiToken: very-secret-token-0123456789\n  listeners: []\n');
+  assert.equal(good.code, 0, good.stderr);
+  assert.match(good.stdout, /mail\.example\.test/);
+  assert.doesNotMatch(good.stdout + good.stderr, /very-secret-token/);
+  const bad = await check(
+    'hostnam: x\nimap:\n  listeners:\n    - { address: "*", port: 99999, tls: maybe }\nlimits:\n  messageOctets: lots\n',
+  );
+  assert.equal(bad.code, 2);
+  for (const line of [
+    /pochard\.yaml:1:\d+: hostnam: .*hostname/,
+    /pochard\.yaml:4:\d+: imap\.listeners\[0\]\.port/,
+    /pochard\.yaml:4:\d+: imap\.listeners\[0\]\.tls/,
+    /pochard\.yaml:6:\d+: limits\.messageOctets/,
+  ])
+    assert.match(bad.stderr, line);
+  const broken = await check('imap: [\n');
+  assert.equal(broken.code, 2);
+  assert.match(broken.stderr, /pochard\.yaml:\d+:\d+: /);
+  const missing = await runProgram(process.execPath, [MAIN, 'start', '--config', join(folder, 'none.yaml'), '--data', folder]);
+  assert.equal(missing.code, 2);
+  assert.match(missing.stderr, /none\.yaml/);
+  const variable = await runProgram(process.execPath, [MAIN, 'config', 'check', '--data', folder], {
+    env: { POCHARD__LIMITS__MESSAGE_OCTETS: 'lots' },
+  });
+  assert.equal(variable.code, 2);
+  assert.match(variable.stderr, /POCHARD__LIMITS__MESSAGE_OCTETS: limits\.messageOctets/);
+  const started = await runProgram(process.execPath, [MAIN, 'start', '--config', file, '--data', folder]);
+  assert.equal(started.code, 2, 'start refuses what check refuses');
+  const version = await runProgram(process.execPath, [MAIN, '--version']);
+  assert.match(version.stdout, /^\d+\.\d+\.\d+\n$/);
+});
