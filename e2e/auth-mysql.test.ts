@@ -171,9 +171,9 @@ async function injectionCase(t: TestContext, database: MariaDb): Promise<void> {
   }
   const script = await MailScript.connect(t, server.port('lmtp'), 'LHLO x');
   await script.command('MAIL FROM:<x@example.org>');
-  for (const name of INJECTIONS.filter((one) => /^[\x20-\x7e]+$/.test(one))) {
-    const reply = await script.command(`RCPT TO:<"${name.replace(/[\\"]/g, '\\$&')}"@a.example>`);
-    assert.match(reply, /^5/, `${name}: ${reply}`);
+  for (const local of ["x'or'1'='1", "ada'--", '`id`', "x'||'1", "'/**/union/**/select/**/1#", '%', '_da', "ada'#", '\\\\ada']) {
+    const reply = await script.command(`RCPT TO:<${local}@a.example>`);
+    assert.match(reply, /^5/, `${local}: ${reply}`);
   }
   const written = (await database.generalLog()).slice(before).split('\n');
   const mailbox = (await database.sql('SELECT COUNT(*) FROM mailbox WHERE active = 1', 'injection')).trim().split('\n')[1];
@@ -186,7 +186,8 @@ async function injectionCase(t: TestContext, database: MariaDb): Promise<void> {
   assert.deepEqual(queries, [], 'no statement went as text');
   const executed = written.filter((line) => /\d Execute\t/.test(line));
   t.diagnostic(`${INJECTIONS.length} names: ${prepares.length} prepared, ${executed.length} executed, ${queries.length} sent as text`);
-  assert(executed.length > 2 * INJECTIONS.length);
+  assert(executed.length > INJECTIONS.length);
+  assert(executed.filter((line) => line.includes("\\'")).length > 20, 'names with quotes came as far as the query');
   for (const word of ['DROP TABLE', 'UPDATE mailbox']) {
     // MariaDB writes an execution with its values filled in: there, and escaped, is the one place for them.
     for (const line of written.filter((one) => one.includes(word))) assert.match(line, /\d Execute\t.*\\'/, line);
@@ -253,6 +254,15 @@ async function changesCase(t: TestContext, database: MariaDb): Promise<void> {
   assert.match(await deliver(t, server, 'bob@a.example', 'copied'), /^250/);
   assert.deepEqual(await subjects(t, server, 'full@a.example'), ['copied']);
   assert.deepEqual(await subjects(t, server, 'bob@a.example'), ['copied']);
+
+  // The same before the account is there: put off at worst, and both have it in the end.
+  await change(`INSERT INTO mailbox (username, password, domain) VALUES ('new@a.example', '${STORED['postfixadmin']}', 'a.example');
+    INSERT INTO alias (address, goto, domain) VALUES ('new@a.example', 'new@a.example,bob@a.example', 'a.example')`);
+  const first = await deliver(t, server, 'new@a.example', 'first');
+  assert.match(first, /^(?:250|451)/);
+  if (first.startsWith('451')) assert.match(await deliver(t, server, 'new@a.example', 'first'), /^250/);
+  assert.deepEqual(await subjects(t, server, 'new@a.example'), ['first']);
+  assert.deepEqual(await subjects(t, server, 'bob@a.example'), ['copied', 'first']);
 
   await change("UPDATE mailbox SET quota = 0 WHERE username = 'full@a.example'");
   await deliver(t, server, 'full@a.example', 'asks'); // the answer before is still believed, and asked for anew
