@@ -13,7 +13,7 @@ start)
     pochard account import "$folder/accounts.csv"
   fi
   ulimit -n "$(ulimit -Hn)"
-  "$node" "$root/core/src/main.ts" --config "$root/bench/pochard.yaml" --data "$folder/data" start > "$folder/log" 2>&1 &
+  "$node" --max-semi-space-size=8 "$root/core/src/main.ts" --config "$root/bench/pochard.yaml" --data "$folder/data" start > "$folder/log" 2>&1 &
   echo $! > "$folder/pid"
   for _ in $(seq 100); do [ -f "$folder/data/run.json" ] && exit 0; sleep 0.1; done
   cat "$folder/log" >&2; exit 1;;

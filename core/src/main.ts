@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=8
 /** The `pochard` command. */
 import { join } from 'node:path';
 import { demo } from './cli/demo.ts';
