@@ -132,6 +132,8 @@ export interface OpenContent {
   readonly sizeOctets: number;
   readonly head: Uint8Array;
   readonly parts: MimePart;
+  /** To be asked before the first octet of a reply. @throws MailError unavailable when a codec that the body needs is not loaded */
+  requireReadable(): void;
   /** The octets [from, to) when they are in memory anyway, else `undefined`: use `read`. */
   bytes(from: number, to: number): Uint8Array | undefined;
   /** Loads only the segments it needs. @throws MailError damaged */

@@ -192,6 +192,13 @@ export class FetchRun {
     const { items } = this.#plan;
     const uid = page.uids[index] ?? 0;
     const at = index * WORDS;
+    try {
+      content?.requireReadable();
+    } catch (error) {
+      if (!(error instanceof MailError)) throw error;
+      this.#failure ??= error;
+      return undefined;
+    }
     for (const item of items) {
       if ((item.kind === 'binary' || item.kind === 'binary-size') && content !== undefined) {
         try {

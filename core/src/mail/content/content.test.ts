@@ -323,6 +323,7 @@ test('content whose codec is missing is not served', async (t) => {
   const id = await append(host, access, Buffer.from('Subject: x\r\n\r\nbody\r\n'));
   await host.hooks.reload([]);
   const content = await opened(access, id);
+  assert.throws(() => content.requireReadable(), { code: 'unavailable' });
   await assert.rejects(collect(content.read(0, 20, host.never)), { code: 'unavailable' });
   assert.equal(Buffer.from(content.head).toString(), 'Subject: x\r\n\r\n'); // it lies plain
 });

@@ -195,6 +195,10 @@ class StoredMessage implements OpenContent {
     }
   }
 
+  requireReadable(): void {
+    for (const name of this.#content.codecs) this.#options.codecs.byName(name);
+  }
+
   bytes(from: number, to: number): Uint8Array | undefined {
     const start = Math.max(0, from);
     const end = Math.min(to, this.sizeOctets);

@@ -115,6 +115,7 @@ export class TestContents implements ContentReader {
         sizeOctets: octets.length,
         head: parsed.head,
         parts: parsed.parts,
+        requireReadable: () => undefined,
         bytes: (from, to) => (chunkOctets === undefined && damage === undefined ? octets.subarray(from, to) : undefined),
         async *read(from, to, signal) {
           const step = chunkOctets ?? 1024;
