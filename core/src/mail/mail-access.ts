@@ -4,6 +4,7 @@
  */
 import type { Account, Actor, MessageRef, Origin as SdkOrigin, SearchQuery, Session, SpecialUse } from '@pochard/plugin-sdk';
 import type { AccountId, MailboxId } from '../store/store.ts';
+import { annotationValue, MAX_ANNOTATION_OCTETS, MAX_ANNOTATIONS, SPECIAL_USE_ENTRY } from './annotations.ts';
 import { messageView } from './content/message-view.ts';
 import type { ParsedSource } from './content/parsed-source.ts';
 import { AccountContentReader } from './content/reader.ts';
@@ -25,7 +26,7 @@ import { DELETED, type GoneCause, type UidRuns } from './journal/entry.ts';
 import { FLAGS } from './journal/layout.ts';
 import { countUids, intersectUids, NO_UIDS, runOf, runsOf, subtractUids, unionUids } from './journal/uid-runs.ts';
 import type { MailParts } from './mail-parts.ts';
-import { accountIdOf, mailboxRef, messageRef, uidRanges } from './sdk-values.ts';
+import { accountIdOf, isSpecialUse, mailboxRef, messageRef, uidRanges } from './sdk-values.ts';
 import { searchMailbox } from './search/search.ts';
 import type { AppendMessage, ContentReader, MailAccess } from './services.ts';
 
@@ -107,6 +108,23 @@ export class HookedMailAccess implements MailAccess {
   async subscribe(name: string, on: 'subscribe' | 'unsubscribe'): Promise<void> {
     await this.#mailboxBefore({ change: on, name });
     await this.#committed(this.mail.subscribe(name, on, this.#origin));
+  }
+
+  async annotate(box: MailboxId | undefined, entries: ReadonlyMap<string, Uint8Array | null>): Promise<void> {
+    const values = new Map<string, string | null>();
+    let specialUse: readonly string[] | undefined;
+    for (const [entry, octets] of entries) {
+      if (box === undefined && !entry.startsWith('/private/') && this.#context.actor.type !== 'admin')
+        throw new MailError('forbidden', 'Shared annotations of the server are set by the administrator');
+      if (octets !== null && octets.length > MAX_ANNOTATION_OCTETS) throw new MailError('limit', 'Annotation is too long');
+      if (box === undefined || entry !== SPECIAL_USE_ENTRY) {
+        values.set(entry, octets === null ? null : annotationValue(octets));
+        continue;
+      }
+      specialUse = octets === null ? [] : Buffer.from(octets).toString('latin1').split(' ').filter(Boolean);
+      if (!specialUse.every(isSpecialUse)) throw new MailError('invalid', 'Special use is not known');
+    }
+    await this.#committed(this.mail.annotate(box ?? 0, values, this.#origin, { atMost: MAX_ANNOTATIONS, specialUse }));
   }
 
   #mailboxBefore(

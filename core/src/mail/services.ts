@@ -13,7 +13,7 @@ export interface ByteRange {
   /** Exclusive. */
   readonly end: number;
 }
-/** Octets that can be opened again and again, until disposed. Up to 256 KiB lie in memory (`bytes`), more in an encrypted spool file. */
+/** Octets that can be opened again and again, until disposed. Small ones lie in memory (`bytes`), others in an encrypted spool file. */
 export interface MessageSource {
   readonly sizeOctets: number;
   /** Everything, when it lies in memory. */
@@ -162,6 +162,11 @@ export interface MailAccess {
   delete(name: string): Promise<void>;
   rename(name: string, newName: string): Promise<void>;
   subscribe(name: string, on: 'subscribe' | 'unsubscribe'): Promise<void>;
+  /**
+   * Annotations of a mailbox or of the server (`undefined`), by entry name in lower case, all or nothing; `null` removes.
+   * @throws MailError no-such-mailbox, limit, forbidden (shared annotations of the server are the administrator's), invalid (special use)
+   */
+  annotate(box: MailboxId | undefined, entries: ReadonlyMap<string, Uint8Array | null>): Promise<void>;
 
   /** Before a literal is asked for: `append.before`, message limit, advisory quota. @throws MailError no-such-target, too-big, over-quota, policy */
   mayAppend(box: MailboxId, sizeOctets: number): Promise<void>;

@@ -1,4 +1,6 @@
+import { annotation } from '../../mail/annotations.ts';
 import type { MailboxInfo } from '../../mail/journal/account-mail.ts';
+import { writeAnnotations } from '../annotation-lines.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { args } from '../grammar/args.ts';
 import { listRequest } from '../grammar/list.ts';
@@ -8,11 +10,11 @@ import { mailbox } from '../grammar/write.ts';
 import { writeStatus } from '../mailbox-status.ts';
 import { superiors } from '../mailboxes.ts';
 
-/** LIST: RFC 9051 §6.3.9, RFC 5258 (LIST-EXTENDED), RFC 5819 (LIST-STATUS), RFC 6154, RFC 3348. */
+/** LIST: RFC 9051 §6.3.9, RFC 5258 (LIST-EXTENDED), RFC 5819 (LIST-STATUS), RFC 9590 (LIST-METADATA), RFC 6154, RFC 3348. */
 export const list = defineCommand({
   name: 'LIST',
   states: ['authenticated'],
-  capability: ['LIST-EXTENDED', 'LIST-STATUS'],
+  capability: ['LIST-EXTENDED', 'LIST-STATUS', 'LIST-METADATA'],
   mayExpunge: true,
   args: args({ request: listRequest }),
 
@@ -45,6 +47,11 @@ export const list = defineCommand({
 
 async function writeAfter(context: CommandContext, info: MailboxInfo | undefined, { returns }: ListRequest): Promise<void> {
   if (returns.status.length > 0 && info?.selectable === true) await writeStatus(context, info, returns.status);
+  if (returns.metadata.length > 0 && info !== undefined) {
+    const { mail } = context.access;
+    const lines = returns.metadata.map(({ name, asked }) => ({ entry: asked, octets: annotation(mail, info, name) }));
+    await writeAnnotations(context, info, lines);
+  }
   if (context.respond.isFull) await context.respond.drained();
 }
 

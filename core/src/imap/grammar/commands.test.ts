@@ -250,6 +250,7 @@ test('LIST, basic and extended', () => {
     children: true,
     specialUse: true,
     myRights: false,
+    metadata: [],
     status: ['MESSAGES', 'UNSEEN'],
   });
 });

@@ -1,6 +1,7 @@
 /** LIST, basic and extended, and STATUS items (RFC 9051 §6.3.9, §6.3.11; RFC 5258, 5819, 6154, 7889, 8438, 8440, 8474, 9208). */
 import { type Cursor, list, nameOf, OPEN, type Reader } from './cursor.ts';
 import { listPattern, listReference } from './mailbox-name.ts';
+import { metadataEntries } from './metadata.ts';
 import type { ListRequest, ListReturn, ListSelection, StatusItem } from './syntax-tree.ts';
 
 /** Patterns of one LIST, each of which is tried on every mailbox. */
@@ -34,6 +35,7 @@ const NO_RETURNS: ListReturn = Object.freeze({
   children: false,
   specialUse: false,
   myRights: false,
+  metadata: Object.freeze([]),
   status: Object.freeze([]),
 });
 
@@ -47,7 +49,7 @@ function selectionOptions(cursor: Cursor): ReadonlySet<ListSelection> {
   return options;
 }
 
-const returnWord = nameOf(['SUBSCRIBED', 'CHILDREN', 'SPECIAL-USE', 'MYRIGHTS', 'STATUS'], 'Unknown RETURN option');
+const returnWord = nameOf(['SUBSCRIBED', 'CHILDREN', 'SPECIAL-USE', 'MYRIGHTS', 'METADATA', 'STATUS'], 'Unknown RETURN option');
 
 function returnOptions(cursor: Cursor): ListReturn {
   const start = cursor.offset;
@@ -59,6 +61,9 @@ function returnOptions(cursor: Cursor): ListReturn {
     if (option === 'STATUS') {
       at.space();
       returns = { ...returns, status: statusItems(at) };
+    } else if (option === 'METADATA') {
+      at.space();
+      returns = { ...returns, metadata: metadataEntries(at) };
     } else if (option === 'SPECIAL-USE') {
       returns = { ...returns, specialUse: true };
     } else if (option === 'MYRIGHTS') {

@@ -203,6 +203,8 @@ export interface ListReturn {
   readonly children: boolean;
   readonly specialUse: boolean;
   readonly myRights: boolean; // RFC 8440
+  /** METADATA (...) of RFC 9590; empty if not asked. */
+  readonly metadata: readonly MetadataEntry[];
   /** STATUS (...) of RFC 5819; empty if not asked. */
   readonly status: readonly StatusItem[];
 }
@@ -229,6 +231,32 @@ export interface QresyncParameter {
 export interface SelectParameters {
   readonly condstore: boolean;
   readonly qresync: QresyncParameter | undefined;
+}
+
+/* ── METADATA (RFC 5464) ──────────────────────────────────────────────────────────────────────────────────────── */
+
+export interface MetadataEntry {
+  /** Lower case: names are compared without case. */
+  readonly name: string;
+  /** As the client wrote it, which is how it is answered. */
+  readonly asked: string;
+}
+
+export type MetadataDepth = '0' | '1' | 'INFINITY';
+
+export interface GetMetadataRequest {
+  /** '' is the server. */
+  readonly mailbox: string;
+  readonly entries: readonly MetadataEntry[];
+  readonly depth: MetadataDepth;
+  /** Octets. */
+  readonly maxSize: number | undefined;
+}
+
+export interface SetMetadataRequest {
+  readonly mailbox: string;
+  /** By name in lower case; `null` removes. */
+  readonly entries: ReadonlyMap<string, Buffer | null>;
 }
 
 export type QuotaResource = 'STORAGE' | 'MESSAGE' | 'MAILBOX' | 'ANNOTATION-STORAGE';

@@ -185,6 +185,16 @@ export interface AccountMail {
   setSpecialUse(id: MailboxId, specialUse: readonly string[], origin: Origin): Promise<void>;
   subscribe(name: string, on: 'subscribe' | 'unsubscribe', origin: Origin): Promise<void>;
   setNote(name: string, value: string | null, origin: Origin): Promise<void>;
+  /**
+   * Annotations (RFC 5464) of a mailbox, or of the server (0): the notes `annotationNotes(box) + entry`, all in one entry; they leave with the
+   * mailbox. @throws MailError no-such-mailbox, limit (more than `atMost` of them, or too large)
+   */
+  annotate(
+    box: MailboxId | 0,
+    entries: ReadonlyMap<string, string | null>,
+    origin: Origin,
+    options: { readonly atMost: number; readonly specialUse?: readonly string[] | undefined },
+  ): Promise<void>;
   /** Record writes that land in an entry of this account (credential and key slot together). */
   writeRecords(records: readonly RecordWrite[], origin: Origin): Promise<void>;
 

@@ -29,6 +29,7 @@ import { canonicalName } from './mailbox-names.ts';
 import { appendCommand, copyCommand, expungeCommand, moveCommand, replaceCommand, storeCommand } from './message-commands.ts';
 import type { MailboxPlan } from './tree-commands.ts';
 import {
+  annotateCommand,
   createCommand,
   deleteCommand,
   noteCommand,
@@ -213,6 +214,15 @@ export class AccountQueue extends AccountJournal implements AccountMail {
 
   async setNote(name: string, value: string | null, origin: Origin): Promise<void> {
     await this.#submit(noteCommand(name, value, originOf(origin)));
+  }
+
+  async annotate(
+    box: MailboxId | 0,
+    entries: ReadonlyMap<string, string | null>,
+    origin: Origin,
+    options: { readonly atMost: number; readonly specialUse?: readonly string[] | undefined },
+  ): Promise<void> {
+    await this.#submit(annotateCommand(box, entries, originOf(origin), options));
   }
 
   async writeRecords(records: readonly RecordWrite[], origin: Origin): Promise<void> {

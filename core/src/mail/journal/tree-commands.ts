@@ -20,6 +20,11 @@ const MAX_SPECIAL_USES = 16;
 const SPECIAL_USE = /^\\[A-Za-z][A-Za-z0-9-]{0,31}$/;
 export const SUBSCRIPTION = 'sub/';
 
+/** What the names of the notes begin with that are annotations of a mailbox, or of the server (0). */
+export function annotationNotes(box: MailboxId | 0): string {
+  return `meta/${box}`;
+}
+
 export interface MailboxPlan {
   readonly name: string;
   readonly specialUse?: readonly string[];
@@ -60,6 +65,7 @@ export function deleteCommand(box: MailboxId, origin: string): Command<void> {
       if (record.name === 'INBOX') throw new MailError('forbidden', 'INBOX cannot be deleted');
       if (!record.selectable && record.hasChildren) throw new MailError('has-children', 'The name has only inferiors left');
       if (record.messages > 0) pushGone(draft, box, draft.source(box).packed.planGone(runOf(1, 0xffff_ffff), 0), 'mailbox-deleted');
+      for (const name of [...annotationNames(draft, box)]) pushNote(draft, name, null);
       if (!record.hasChildren) return draft.push({ op: 'unbox', box });
       draft.push({ ...boxOp(record), selectable: false, specialUse: [] });
     },
@@ -126,6 +132,41 @@ export function specialUseCommand(box: MailboxId, specialUse: readonly string[],
 /** Subscriptions, ACL, METADATA: no entry when nothing changes. */
 export function noteCommand(name: string, value: string | null, origin: string): Command<void> {
   return { origin, alone: true, weight: 0, touches: undefined, compute: (draft) => pushNote(draft, name, value) };
+}
+
+/** All or nothing. `specialUse` is set in the same entry. @throws MailError limit when more than `atMost` annotations would be there */
+export function annotateCommand(
+  box: MailboxId | 0,
+  entries: ReadonlyMap<string, string | null>,
+  origin: string,
+  options: { readonly atMost: number; readonly specialUse?: readonly string[] | undefined },
+): Command<void> {
+  return {
+    origin,
+    alone: true,
+    weight: 0,
+    touches: undefined,
+    compute(draft) {
+      const prefix = annotationNotes(box);
+      const record = box === 0 ? undefined : existing(draft, box);
+      const names = new Set(annotationNames(draft, box));
+      for (const [entry, value] of entries) {
+        if (value === null) names.delete(prefix + entry);
+        else names.add(prefix + entry);
+      }
+      if (names.size > options.atMost) throw new MailError('limit', 'Too many annotations');
+      const uses = options.specialUse === undefined ? undefined : checkedUses(options.specialUse);
+      for (const [entry, value] of entries) pushNote(draft, prefix + entry, value);
+      if (record === undefined || uses === undefined) return;
+      if (uses.length !== record.specialUse.length || !uses.every((use) => record.specialUse.includes(use)))
+        draft.push({ ...boxOp(record), specialUse: uses });
+    },
+  };
+}
+
+function* annotationNames(draft: Draft, box: MailboxId | 0): Generator<string> {
+  const prefix = `${annotationNotes(box)}/`;
+  for (const name of draft.state.notes?.keys() ?? []) if (name.startsWith(prefix)) yield name;
 }
 
 export function subscriptionCommand(name: string, on: 'subscribe' | 'unsubscribe', origin: string): Command<void> {
