@@ -142,6 +142,10 @@ export const configSchema = Type.Object(
         maximum: 10_000,
         description: 'count: checks that may wait; more are answered UNAVAILABLE',
       }),
+      upgrade: Type.Enum(['onLogin', 'never'] as const, {
+        default: 'onLogin',
+        description: 'onLogin: a weaker or older hash is made anew when its owner logs in; never: it stays',
+      }),
       allowWeakSchemes: Type.Boolean({ default: false, description: 'accept {PLAIN} and its like in imported accounts' }),
     }),
     store: section('Where mail is kept', {

@@ -149,6 +149,7 @@ export async function imapHouse(t: TestContext, options: HouseOptions = {}): Pro
         { name: 'Drafts', specialUse: '\\Drafts' },
         { name: 'Sent', specialUse: '\\Sent' },
       ],
+      passwordUpgrade: 'onLogin',
       attachments: { thresholdOctets: 50_000, dedupe: 'account' },
     },
     log,

@@ -81,7 +81,13 @@ export function createMailServices(options: MailServicesOptions): RunningMailSer
     actors,
     committed: () => followers.poke(),
   };
-  const credentials = new Credentials({ records: store.records, passwords, cache: options.credentialCache, log });
+  const credentials = new Credentials({
+    records: store.records,
+    passwords,
+    cache: options.credentialCache,
+    log,
+    upgrade: settings.passwordUpgrade,
+  });
   const creation = new AccountCreation(parts, credentials);
   const opened = (id: AccountId, { account, session }: LoggedIn) => {
     if (!account.sealed) return;

@@ -95,6 +95,7 @@ export async function startMail(
       { name: 'Trash', specialUse: '\\Trash' },
       { name: 'Archive', specialUse: '\\Archive' },
     ],
+    passwordUpgrade: 'onLogin',
     attachments: { thresholdOctets: 50_000, dedupe: 'account' },
     ...options.settings,
   };

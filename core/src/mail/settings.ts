@@ -11,5 +11,7 @@ export interface MailSettings {
   readonly recipientDelimiter: string;
   /** Mailboxes of a new account besides INBOX. */
   readonly mailboxes: readonly { readonly name: string; readonly specialUse: SpecialUse }[];
+  /** Whether a login replaces a weaker or older hash of its password. */
+  readonly passwordUpgrade: 'onLogin' | 'never';
   readonly attachments: { readonly thresholdOctets: number; readonly dedupe: 'account' | 'global' };
 }

@@ -55,7 +55,7 @@ test('a full disk is a temporary failure, and the file is closed', async (t) => 
       };
     },
   });
-  await assert.rejects(spool.receive(pieces(lines(20_000), 8192), noLimit), { code: 'unavailable' });
+  await assert.rejects(spool.receive(pieces(lines(100_000), 8192), noLimit), { code: 'unavailable' });
   assert.equal(closed, 1);
 });
 

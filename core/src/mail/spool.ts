@@ -11,6 +11,8 @@ import type { ByteRange, MessageSource, Spool } from './services.ts';
 
 /** A message up to this size stays in memory. */
 export const MEMORY_OCTETS = 256 * 1024;
+/** So does one up to this size while less than half of the budget is in use: a file costs encryption, writes and two reads. */
+const ROOMY_OCTETS = 2 * 1024 * 1024;
 /** Octets of a read or write of a spool file: small, as 50 big deliveries do it at once. */
 const BLOCK_OCTETS = 64 * 1024;
 const AES_BLOCK = 16;
@@ -40,12 +42,14 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
 class DiskSpool implements Spool {
   readonly #directory: string;
   readonly #openFile: (path: string) => Promise<SpoolFile>;
+  readonly #budget: number;
   #memoryLeft: number;
 
   constructor(options: SpoolOptions) {
     this.#directory = options.directory;
     this.#openFile = options.openFile ?? openUnlinked;
-    this.#memoryLeft = options.memoryBudgetOctets ?? 64 * 1024 * 1024;
+    this.#budget = options.memoryBudgetOctets ?? 64 * 1024 * 1024;
+    this.#memoryLeft = this.#budget;
   }
 
   fromBytes(bytes: Uint8Array): MessageSource {
@@ -71,7 +75,8 @@ class DiskSpool implements Spool {
       total += chunk.length;
       if (total > limitOctets) throw new MailError('too-big', `Message is larger than ${limitOctets} octets`);
       if (file === undefined) {
-        if (total <= MEMORY_OCTETS && this.#memoryLeft >= chunk.length) {
+        const most = this.#memoryLeft * 2 > this.#budget ? ROOMY_OCTETS : MEMORY_OCTETS;
+        if (total <= most && this.#memoryLeft >= chunk.length) {
           chunks.push(chunk);
           held += chunk.length;
           this.#memoryLeft -= chunk.length;

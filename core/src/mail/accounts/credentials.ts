@@ -13,13 +13,16 @@ export class Credentials {
   readonly #passwords: Passwords;
   readonly #cache: CredentialCache;
   readonly #log: MailLog;
+  readonly #upgrade: 'onLogin' | 'never';
 
   constructor(options: {
     readonly records: Records;
     readonly passwords: Passwords;
     readonly cache: CredentialCache;
     readonly log: MailLog;
+    readonly upgrade: 'onLogin' | 'never';
   }) {
+    this.#upgrade = options.upgrade;
     this.#records = options.records;
     this.#passwords = options.passwords;
     this.#cache = options.cache;
@@ -43,7 +46,7 @@ export class Credentials {
       const hash = hashOf(row);
       if ((await this.#passwords.verify(secret, hash, signal)) === 'mismatch') continue;
       this.#cache.remember(id, versionOf(row), secret);
-      if (this.#passwords.needsRehash(hash)) await this.#rehash(id, row, secret, signal);
+      if (this.#upgrade === 'onLogin' && this.#passwords.needsRehash(hash)) await this.#rehash(id, row, secret, signal);
       return { credentialId: row.key };
     }
     return rows.some(({ key }) => key === PASSWORD) ? 'mismatch' : undefined;
