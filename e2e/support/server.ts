@@ -116,7 +116,16 @@ export async function startServer(t: TestContext, options: ServerOptions = {}): 
   await writeFile(file, stringify(config));
   await rm(join(data, 'run.json'), { force: true });
   // As `npm start` and the command's own first line run it.
-  const args = ['--max-semi-space-size=8', ...(options.nodeOptions ?? []), join(ROOT, 'core/src/main.ts'), 'start', '--config', file, '--data', data];
+  const args = [
+    '--max-semi-space-size=8',
+    ...(options.nodeOptions ?? []),
+    join(ROOT, 'core/src/main.ts'),
+    'start',
+    '--config',
+    file,
+    '--data',
+    data,
+  ];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: data });
   const log = createWriteStream(join(data, 'server.log'), { flags: 'a' });
   child.stdout?.pipe(log, { end: false });
