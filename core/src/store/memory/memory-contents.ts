@@ -14,6 +14,7 @@ import type {
   StoredSegment,
 } from '../store.ts';
 import { StoreDamaged, StoreUnavailable } from '../store.ts';
+import { octetsIn } from './octets-in.ts';
 
 function copy(data: Uint8Array): Uint8Array {
   return Uint8Array.from(data);
@@ -39,6 +40,10 @@ export class MemoryBlobs implements Blobs {
     if (found !== undefined) found.touched = this.#now();
     else this.#blobs.set(id, { data: copy(data), touched: this.#now() });
     return found === undefined;
+  }
+
+  octets(): Generator<Uint8Array> {
+    return octetsIn(this.#blobs);
   }
 
   async put(scope: string, source: AsyncIterable<Uint8Array>, signal: AbortSignal) {
@@ -123,6 +128,10 @@ export class MemoryContents implements Contents {
   erase(account: AccountId): void {
     this.#dead.delete(account);
     for (const [id, kept] of this.#contents) if (kept.account === account) this.#contents.delete(id);
+  }
+
+  octets(): Generator<Uint8Array> {
+    return octetsIn(this.#contents);
   }
 
   #find(account: AccountId, id: ContentId): NewContent | undefined {

@@ -1,4 +1,5 @@
 import type { AccountId, Feed, Seq, StoredEntry } from '../store.ts';
+import { octetsIn } from './octets-in.ts';
 
 interface Parked {
   readonly error: string;
@@ -22,6 +23,10 @@ export class MemoryFeed implements Feed {
   readonly #observers = new Map<string, Observer>();
   #log: Committed[] = [];
   #g = 0;
+
+  octets(): Generator<Uint8Array> {
+    return octetsIn([this.#observers, this.#log]);
+  }
 
   append(account: AccountId, entry: StoredEntry): void {
     this.#log.push({ g: ++this.#g, account, entry });

@@ -1,5 +1,6 @@
 import type { RecordRow, Records, RecordWrite } from '../store.ts';
 import { RecordConflict } from '../store.ts';
+import { octetsIn } from './octets-in.ts';
 
 interface Row {
   readonly version: number;
@@ -41,6 +42,10 @@ export class MemoryRecords implements Records {
       }
     }
     return undefined;
+  }
+
+  octets(): Generator<Uint8Array> {
+    return octetsIn(this.#tables);
   }
 
   async get(table: string, key: string): Promise<RecordRow | undefined> {
