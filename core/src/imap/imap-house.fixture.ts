@@ -41,6 +41,7 @@ const PASSWORD = 'secret';
 
 export class ImapHouse {
   readonly services: RunningMailServices;
+  readonly store: MemoryStore;
   readonly hooks: PluginHost;
   readonly clock: FakeClock;
   readonly group: ListenerGroup;
@@ -52,6 +53,7 @@ export class ImapHouse {
 
   constructor(parts: Omit<ImapHouse, 'connect' | 'login' | 'select' | 'access' | 'closeClients' | 'lastClient'>) {
     this.services = parts.services;
+    this.store = parts.store;
     this.hooks = parts.hooks;
     this.clock = parts.clock;
     this.group = parts.group;
@@ -199,7 +201,7 @@ export async function imapHouse(t: TestContext, options: HouseOptions = {}): Pro
     nextId: () => (id += 1),
   });
   const [address] = await group.open();
-  const house = new ImapHouse({ services, hooks, clock, group, account, port: address?.port ?? 0, lines });
+  const house = new ImapHouse({ services, store, hooks, clock, group, account, port: address?.port ?? 0, lines });
   t.after(async () => {
     house.closeClients();
     await group.drain(0);

@@ -6,7 +6,7 @@
 import type { MailboxInfo, MailboxListener, MailboxState, OpenMailbox } from '../mail/journal/account-mail.ts';
 import { type Entry, MAX_KEYWORDS, SEEN, type UidRuns } from '../mail/journal/entry.ts';
 import { FLAGS, modSeqAtRow, uidAtRow, WORDS } from '../mail/journal/layout.ts';
-import { containsUid as contains, countUids as countOf, NO_UIDS } from '../mail/journal/uid-runs.ts';
+import { containsUid as contains, countUids as countOf, NO_UIDS, runsOf, subtractUids } from '../mail/journal/uid-runs.ts';
 import type { MailAccess } from '../mail/services.ts';
 import type { MailboxId, Seq } from '../store/store.ts';
 import { EarlyListener } from './early-listener.ts';
@@ -19,6 +19,7 @@ import { RecentMarks } from './recent-marks.ts';
 import type { Responder } from './responder.ts';
 import { below, from } from './run-cuts.ts';
 import { TimeSlice } from './time-slice.ts';
+import { uidsText } from './uid-text.ts';
 
 /** What the view needs to know of its session; implemented once, by the session. */
 export interface ViewOwner {
@@ -29,12 +30,16 @@ export interface ViewOwner {
   /** IMAP4rev2 is on: no \Recent. */
   readonly isRev2: boolean;
   readonly isCondstore: boolean;
+  /** VANISHED with UIDs in place of EXPUNGE (RFC 7162 §3.2.10). */
+  readonly isQresync: boolean;
 }
 export type Visit = (words: Uint32Array, at: number, uid: number, sequence: number) => boolean | undefined;
 
 const ALL: UidRuns = Uint32Array.of(1, 0xffff_ffff);
 /** Lines between two looks at the clock. */
 const PAGE = 512;
+/** UIDs in one VANISHED: 64 KiB of text at most, mostly far less. */
+const VANISHED_PAGE = 8192;
 
 export class SelectedMailbox implements MailboxListener {
   readonly access: MailAccess;
@@ -206,6 +211,11 @@ export class SelectedMailbox implements MailboxListener {
     return below(resolveSet(set, ranges.includes(STAR) ? this.lastUid : this.#before - 1), this.#before);
   }
 
+  /** The same for messages that may have gone: `*` is the highest UID that there ever was. */
+  resolveGone(set: SequenceSet): UidRuns {
+    return set.saved ? this.saved : resolveSet(set, this.#before - 1);
+  }
+
   /**
    * Calls `visit` for each message of the view within the runs, ascending, gone ones included. Valid until the next await.
    * Return false to stop.
@@ -302,6 +312,11 @@ export class SelectedMailbox implements MailboxListener {
     this.#shownUpTo = upTo;
   }
 
+  /** Nothing has happened that the session was not told of, but that these have gone. */
+  knowsAllBut(gone: UidRuns): boolean {
+    return !this.#flagsChanged && this.info.uidNext === this.#before && (this.#pending?.count ?? 0) === countOf(gone);
+  }
+
   /** Messages whose flags others have changed, and the session was not told yet. */
   unannounced(): UidRuns {
     return this.#flagsChanged ? this.state.changedSince(this.#toldFlags) : NO_UIDS;
@@ -345,8 +360,9 @@ export class SelectedMailbox implements MailboxListener {
 
   async #announceMany(respond: Responder, pending: PendingExpunges): Promise<void> {
     const slice = new TimeSlice();
+    const page = this.#owner.isQresync ? VANISHED_PAGE : PAGE;
     while (pending.count > 0) {
-      this.#tellExpunges(respond, pending, Math.max(0, pending.count - PAGE));
+      this.#tellExpunges(respond, pending, Math.max(0, pending.count - page));
       if (respond.isFull) await respond.drained();
       if (slice.isOver) await slice.pass();
     }
@@ -357,7 +373,8 @@ export class SelectedMailbox implements MailboxListener {
   #tellExpunges(respond: Responder, pending: PendingExpunges, downTo: number): void {
     let text = '';
     const many = pending.count;
-    for (let index = many - 1; index >= downTo; index--) text += `* ${this.#sequenceOfGone(pending, index)} EXPUNGE\r\n`;
+    if (this.#owner.isQresync) text = `* VANISHED ${uidsText(pending.uids.subarray(downTo))}\r\n`;
+    else for (let index = many - 1; index >= downTo; index--) text += `* ${this.#sequenceOfGone(pending, index)} EXPUNGE\r\n`;
     this.#toldExists -= many - downTo;
     pending.truncate(downTo);
     if (pending.count === 0) this.#pending = undefined;
@@ -474,6 +491,13 @@ export class SelectedMailbox implements MailboxListener {
   /** Live messages of the runs: exact, without those that have gone. */
   living(uids: UidRuns): UidRuns {
     return this.state.existing(below(uids, this.#before));
+  }
+
+  /** UIDs of the runs that no message of the view has. */
+  missing(uids: UidRuns): UidRuns {
+    const known = below(uids, this.#before);
+    const missing = subtractUids(known, this.state.existing(known));
+    return this.#pending === undefined ? missing : subtractUids(missing, runsOf(this.#pending.uids));
   }
 
   /** Number of messages of the view within the runs. */

@@ -41,6 +41,7 @@ export type EndReason = Parameters<LoggedIn['end']>[0];
 export const CONDSTORE = 1;
 export const UTF8_ACCEPT = 2;
 export const REV2 = 4;
+export const QRESYNC = 8;
 
 const PLAIN_NAMES: ParseContext = Object.freeze({ utf8: false });
 const UTF8_NAMES: ParseContext = Object.freeze({ utf8: true });
@@ -51,7 +52,7 @@ export class ImapSession implements ViewOwner {
   readonly wire: SessionWire;
   login: LoggedIn | undefined;
   selected: SelectedMailbox | undefined;
-  /** `CONDSTORE`, `UTF8_ACCEPT`, `REV2`. */
+  /** `CONDSTORE`, `UTF8_ACCEPT`, `REV2`, `QRESYNC`. */
   enabled = 0;
   /** Counted among the user's connections. */
   #user: string | undefined;
@@ -85,6 +86,10 @@ export class ImapSession implements ViewOwner {
 
   get isCondstore(): boolean {
     return (this.enabled & CONDSTORE) !== 0;
+  }
+
+  get isQresync(): boolean {
+    return (this.enabled & QRESYNC) !== 0;
   }
 
   /** Any command that names a MODSEQ does it; with a mailbox selected the client needs to know from where on (RFC 7162 §3.1). */

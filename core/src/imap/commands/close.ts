@@ -13,11 +13,14 @@ export const close = defineCommand({
     session.selected = undefined;
     try {
       if (!view.isReadOnly && view.info.deleted > 0) {
-        await view.access.expunge(view.box, view.everything, 'expunge', { onlyDeleted: true });
+        const { seq, gone } = await view.access.expunge(view.box, view.everything, 'expunge', { onlyDeleted: true });
+        // Changes of others that the client has not heard of would be lost to it behind this number.
+        if (session.isQresync && gone.length > 0 && view.knowsAllBut(gone)) return { code: `HIGHESTMODSEQ ${seq}`, text: 'CLOSE done' };
       }
     } finally {
       view.close();
     }
+    return undefined;
   },
 });
 

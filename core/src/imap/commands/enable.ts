@@ -1,10 +1,11 @@
 import { defineCommand } from '../command.ts';
 import { args } from '../grammar/args.ts';
 import { capabilityNames } from '../grammar/session-arguments.ts';
-import { CONDSTORE, REV2, UTF8_ACCEPT } from '../session.ts';
+import { CONDSTORE, QRESYNC, REV2, UTF8_ACCEPT } from '../session.ts';
 
 const switches: ReadonlyMap<string, number> = new Map([
   ['CONDSTORE', CONDSTORE],
+  ['QRESYNC', QRESYNC],
   ['UTF8=ACCEPT', UTF8_ACCEPT],
   ['IMAP4REV2', REV2],
 ]);
@@ -25,8 +26,8 @@ export const enable = defineCommand({
     for (const name of names) {
       const bit = switches.get(name);
       if (bit === undefined || (session.enabled & bit) !== 0) continue;
-      if (bit === CONDSTORE) session.enableCondstore();
-      else session.enabled |= bit;
+      if (bit === CONDSTORE || bit === QRESYNC) session.enableCondstore(); // RFC 7162 §3.2.3
+      session.enabled |= bit;
       enabled.push(spelling.get(name) ?? name);
     }
     respond.untagged(['ENABLED', ...enabled].join(' '));

@@ -1,15 +1,17 @@
 import type { UidRuns } from '../../mail/journal/entry.ts';
-import { type CommandContext, defineCommand } from '../command.ts';
+import { type CommandContext, type Completion, defineCommand } from '../command.ts';
 import { ImapNo } from '../errors.ts';
 import { args } from '../grammar/args.ts';
 import { messageSet } from '../grammar/sequence-set.ts';
 
-async function remove({ selected: view }: CommandContext, uids: UidRuns): Promise<undefined> {
+async function remove({ session, selected: view }: CommandContext, uids: UidRuns): Promise<Completion | undefined> {
   view.requireWritable();
   if (uids.length === 0) return;
-  const { kept, keptText } = await view.access.expunge(view.box, uids, 'expunge', { onlyDeleted: true });
+  const { seq, gone, kept, keptText } = await view.access.expunge(view.box, uids, 'expunge', { onlyDeleted: true });
   // The EXPUNGEs of those that went are told all the same.
   if (kept.length > 0) throw new ImapNo('NOPERM', keptText ?? 'Some messages may not be removed');
+  // All up to our own change is told before the reply (RFC 7162 §3.2.7).
+  return session.isQresync && gone.length > 0 ? { code: `HIGHESTMODSEQ ${seq}`, text: 'Messages removed' } : undefined;
 }
 
 /** EXPUNGE: RFC 9051 §6.4.3. */

@@ -8,9 +8,11 @@ import { FetchRun } from '../fetch/fetch-run.ts';
 import { args } from '../grammar/args.ts';
 import { fetchRequest } from '../grammar/fetch.ts';
 import { messageSet } from '../grammar/sequence-set.ts';
+import type { FetchRequest } from '../grammar/syntax-tree.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
+import { vanishedSince, writeVanishedEarlier } from '../vanished.ts';
 
-/** FETCH and UID FETCH: RFC 3501 §6.4.5, RFC 9051 §6.4.5, RFC 7162 §3.1.4, RFC 3516, RFC 8474, RFC 8514, RFC 8970. */
+/** FETCH and UID FETCH: RFC 3501 §6.4.5, RFC 9051 §6.4.5, RFC 7162 §3.1.4 and §3.2.6, RFC 3516, RFC 8474, RFC 8514, RFC 8970. */
 export const fetch = defineCommand({
   name: 'FETCH',
   uidForm: true,
@@ -21,10 +23,14 @@ export const fetch = defineCommand({
 
   async handle(context, { messages, request }) {
     const { selected: view, session } = context;
-    if (request.vanished) throw new ImapBad('QRESYNC is not enabled');
     if (request.partial !== undefined) throw new ImapBad('PARTIAL is not supported');
     const plan = planFetch(request, context.by);
+    if (request.vanished) requireVanished(context, request);
     if (plan.showsModSeq) session.enableCondstore();
+    if (request.vanished && request.changedSince !== undefined) {
+      const named = view.resolveGone(messages);
+      await writeVanishedEarlier(context, await vanishedSince(view, request.changedSince, named, { signal: context.signal }));
+    }
 
     let uids = view.resolve(messages, context.by);
     if (request.changedSince !== undefined && !view.hasPendingExpunges) {
@@ -39,6 +45,13 @@ export const fetch = defineCommand({
     if (plan.showsFlags && (plan.showsModSeq || !session.isCondstore)) view.markShown(uids, shownUpTo);
   },
 });
+
+/** RFC 7162 §3.2.6. @throws ImapBad */
+function requireVanished({ session, by }: CommandContext, { changedSince }: FetchRequest): void {
+  if (!session.isQresync) throw new ImapBad('QRESYNC is not enabled');
+  if (by !== 'uid') throw new ImapBad('VANISHED needs UID FETCH');
+  if (changedSince === undefined) throw new ImapBad('VANISHED needs CHANGEDSINCE');
+}
 
 /** \Seen on all that lack it, in one store. @returns those that have got it now */
 async function markSeen(context: CommandContext, view: SelectedMailbox, uids: UidRuns, changedSince: number | undefined): Promise<UidRuns> {

@@ -15,7 +15,7 @@ export const move = defineCommand({
   mayExpunge: true,
   args: args({ messages: messageSet, destination: mailboxName }),
 
-  async handle({ selected: view, access, by, respond }, { messages, destination }) {
+  async handle({ session, selected: view, access, by, respond }, { messages, destination }) {
     view.requireWritable();
     const uids = view.resolve(messages, by);
     const target = findTarget(access, destination);
@@ -24,6 +24,8 @@ export const move = defineCommand({
     if (living.length === 0) return;
     const moved = await access.move(view.box, living, target.id);
     // COPYUID precedes the EXPUNGEs, while the client can still map the old UIDs (RFC 6851 §4.3); they follow at the command's end.
-    if (moved.from.length > 0) respond.ok(copyUidCode(moved), 'Messages moved');
+    if (moved.from.length === 0) return;
+    respond.ok(copyUidCode(moved), 'Messages moved');
+    return session.isQresync ? { code: `HIGHESTMODSEQ ${moved.seq}`, text: 'MOVE done' } : undefined; // RFC 6851 §4.4
   },
 });

@@ -1,12 +1,17 @@
+import { intersectUids, NO_UIDS } from '../../mail/journal/uid-runs.ts';
 import { mailboxIdText } from '../../mail/sdk-values.ts';
 import { type Command, type CommandContext, type Completion, defineCommand } from '../command.ts';
 import { ImapBad } from '../errors.ts';
+import { rowPlan } from '../fetch/fetch-plan.ts';
+import { FetchRun } from '../fetch/fetch-run.ts';
 import { args, optionalList } from '../grammar/args.ts';
 import { selectParameters } from '../grammar/mailbox-arguments.ts';
 import { mailboxName } from '../grammar/mailbox-name.ts';
-import type { SelectParameters } from '../grammar/syntax-tree.ts';
+import type { QresyncParameter, SelectParameters } from '../grammar/syntax-tree.ts';
 import { mailbox } from '../grammar/write.ts';
 import { findMailbox } from '../mailboxes.ts';
+import type { SelectedMailbox } from '../selected-mailbox.ts';
+import { knownUids, vanishedSince, writeVanishedEarlier } from '../vanished.ts';
 
 interface SelectArguments {
   readonly name: string;
@@ -15,12 +20,10 @@ interface SelectArguments {
 
 const selectArguments = args({ name: mailboxName, parameters: optionalList(selectParameters) });
 
-async function open(
-  { session, access, respond }: CommandContext,
-  { name, parameters }: SelectArguments,
-  mode: 'read-write' | 'read-only',
-): Promise<Completion> {
-  if (parameters?.qresync !== undefined) throw new ImapBad('QRESYNC is not enabled');
+async function open(context: CommandContext, { name, parameters }: SelectArguments, mode: 'read-write' | 'read-only'): Promise<Completion> {
+  const { session, access, respond } = context;
+  const qresync = parameters?.qresync;
+  if (qresync !== undefined && !session.isQresync) throw new ImapBad('QRESYNC is not enabled');
   if (session.selected !== undefined) {
     session.deselect(); // whatever comes of the new one (RFC 9051 §6.3.2)
     respond.ok('CLOSED', 'The previous mailbox is closed');
@@ -41,13 +44,28 @@ async function open(
   respond.ok(`HIGHESTMODSEQ ${info.highestModSeq}`, 'Highest mod-sequence');
   respond.ok(`MAILBOXID (${mailboxIdText(info.id)})`, 'Mailbox id');
   if (session.isRev2) respond.untagged(`LIST () "/" ${mailbox(info.name, session.names)}`);
+  if (qresync !== undefined) await resynchronise(context, view, qresync);
   return mode === 'read-write' ? { code: 'READ-WRITE', text: 'Mailbox selected' } : { code: 'READ-ONLY', text: 'Mailbox examined' };
 }
 
-/** SELECT: RFC 3501 §6.3.1, RFC 9051 §6.3.2, RFC 7162 §3.1.2, RFC 8474 §4.2. */
+/** What the client has missed: expunges first, then flags and new messages (RFC 7162 §3.2.5.1). */
+async function resynchronise(context: CommandContext, view: SelectedMailbox, qresync: QresyncParameter): Promise<void> {
+  const { uidValidity, modSeq, sequenceMatch: match } = qresync;
+  if (uidValidity !== view.info.uidValidity || modSeq >= view.info.highestModSeq) return;
+  const known = knownUids(view, qresync.knownUids);
+  await writeVanishedEarlier(context, await vanishedSince(view, modSeq, known, { match, signal: context.signal }));
+  const changed = intersectUids(view.state.changedSince(modSeq), known);
+  if (changed.length === 0) return;
+  const shownUpTo = view.info.highestModSeq;
+  await new FetchRun(context, view, rowPlan(['UID', 'FLAGS', 'MODSEQ']), { changedSince: modSeq, seenNow: NO_UIDS }).run(changed);
+  view.markShown(changed, shownUpTo);
+}
+
+/** SELECT: RFC 3501 §6.3.1, RFC 9051 §6.3.2, RFC 7162 §3.1.2 and §3.2.5, RFC 8474 §4.2. */
 export const select: Command<SelectArguments> = defineCommand({
   name: 'SELECT',
   states: ['authenticated'],
+  capability: 'QRESYNC',
   mayExpunge: true,
   args: selectArguments,
   handle: (context, parameters) => open(context, parameters, 'read-write'),
