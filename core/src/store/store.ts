@@ -82,7 +82,7 @@ export interface Store {
   saveState(account: AccountId, delta: StateDelta): Promise<void>;
   /** Forgets entries up to `upTo` (inclusive). Never above the saved snapshot's `applied`, nor what an observer has not passed or must retry. */
   prune(account: AccountId, upTo: Seq): Promise<void>;
-  /** Removes journal, state, contents and records under `account/<id>/` of a deleted account. */
+  /** Removes journal, state, contents, derived pieces and records under `account/<id>/` of a deleted account. */
   erase(account: AccountId): Promise<void>;
   /** Everything handed to `saveState`, `prune` and the like has reached the disk. */
   flush(): Promise<void>;
@@ -91,6 +91,7 @@ export interface Store {
   readonly records: Records;
   readonly contents: Contents;
   readonly blobs: Blobs;
+  readonly derived: Derived;
   readonly feed: Feed;
   close(): Promise<void>;
 }
@@ -191,6 +192,22 @@ export interface Blobs {
   read(id: BlobId, from: number, to: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** Removes blobs that no content names and that were touched before `before` (ms). Returns how many went. */
   sweep(before: number): Promise<number>;
+}
+
+/* ── Derived: what can be made again (search segments) ─────────────────────────────────────────────────────── */
+
+/**
+ * Octets of an account that no entry names, in numbered pieces under an id (1 to 64 of [a-z0-9-]). Lazy: never in the path of an
+ * acknowledgement. They go with the account.
+ */
+export interface Derived {
+  /** Pieces `from`, `from + 1`...: durable when it resolves. What is there already is replaced. For an account without a journal nothing is kept. */
+  put(account: AccountId, id: string, from: number, pieces: readonly Uint8Array[]): Promise<void>;
+  /** `undefined`: it is not there. */
+  get(account: AccountId, id: string, n: number): Promise<Uint8Array | undefined>;
+  /** All ids of the account, ascending, with the number of their pieces. */
+  list(account: AccountId): Promise<readonly { readonly id: string; readonly pieces: number }[]>;
+  drop(account: AccountId, id: string): Promise<void>;
 }
 
 /* ── Records: accounts, addresses, credentials, tokens, plugin tables ──────────────────────────────────────── */

@@ -1,6 +1,7 @@
 import { type TestContext, test } from 'node:test';
 import { blobCases } from './blob-contract.ts';
 import { contentCases } from './content-contract.ts';
+import { derivedCases } from './derived-contract.ts';
 import { feedCases } from './feed-contract.ts';
 import { journalCases } from './journal-contract.ts';
 import { recordCases } from './record-contract.ts';
@@ -13,7 +14,7 @@ export type Case = readonly [sentence: string, run: (given: OpenStore) => Promis
  * A clock that tests can set is not asked for: expiry and grace are tested with times far in the past and the future.
  */
 export function storeContract(name: string, open: (t: TestContext) => Promise<OpenStore>): void {
-  for (const [sentence, run] of [...journalCases, ...contentCases, ...blobCases, ...recordCases, ...feedCases]) {
+  for (const [sentence, run] of [...journalCases, ...contentCases, ...blobCases, ...derivedCases, ...recordCases, ...feedCases]) {
     test(`${name}: ${sentence}`, async (t) => {
       await run(await open(t));
     });

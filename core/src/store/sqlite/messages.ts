@@ -88,6 +88,8 @@ export type WriteOp =
     }
   | { readonly op: 'blob'; readonly id: string; readonly size: number; readonly data: Uint8Array | null; readonly at: number }
   | { readonly op: 'drop-blob'; readonly id: string; readonly before: number }
+  | { readonly op: 'derived'; readonly account: string; readonly id: string; readonly from: number; readonly pieces: readonly Uint8Array[] }
+  | { readonly op: 'drop-derived'; readonly account: string; readonly id: string }
   | { readonly op: 'register'; readonly observer: string; readonly from: 'now' | 'start' }
   | { readonly op: 'unregister'; readonly observer: string }
   | { readonly op: 'passed'; readonly observer: string; readonly position: string }
@@ -120,6 +122,9 @@ export interface OpResults {
   blob: boolean;
   /** 0 it stays, 1 a row went, 2 a row went whose file must go. */
   'drop-blob': number;
+  derived: null;
+  /** True: call again, a slice was done. */
+  'drop-derived': boolean;
   register: null;
   unregister: null;
   passed: null;
@@ -137,6 +142,8 @@ export const LAZY_OPS: ReadonlySet<WriteOp['op']> = new Set([
   'reseal',
   'sweep-contents',
   'drop-blob',
+  'derived',
+  'drop-derived',
   'tidy',
 ]);
 
@@ -195,6 +202,8 @@ export function octetsOf(op: WriteOp): number {
       return op.sealed.length;
     case 'blob':
       return op.data?.length ?? 0;
+    case 'derived':
+      return op.pieces.reduce((sum, piece) => sum + piece.length, 0);
     default:
       return 64;
   }

@@ -2,7 +2,7 @@ import { StoreDamaged, StoreUnavailable } from '../store.ts';
 import { type Database, prepare } from './sqlite.ts';
 
 /** Schema level written to `user_version`. A step is added for each later level; levels are never edited. */
-export const SCHEMA_LEVEL = 1;
+export const SCHEMA_LEVEL = 2;
 
 /**
  * - `account`: a small integer for each account's text id. `floor`: entries up to it are pruned. `gone`: being erased; its name is free.
@@ -50,6 +50,13 @@ CREATE TABLE backlog(observer TEXT NOT NULL, account INTEGER NOT NULL, seq INTEG
 CREATE INDEX backlog_account ON backlog(account, seq);
 `;
 
+/** `derived`: what can be made again, in pieces of some 50 KiB, so that neither a write nor a read of one is felt. */
+const LEVEL_2 = `
+CREATE TABLE derived(pk INTEGER PRIMARY KEY, account INTEGER NOT NULL, id TEXT NOT NULL, n INTEGER NOT NULL, data BLOB NOT NULL) STRICT;
+CREATE UNIQUE INDEX derived_n ON derived(account, id, n);
+`;
+const LEVELS: readonly string[] = [LEVEL_1, LEVEL_2];
+
 /**
  * Brings the file to this level. Runs before anything else writes.
  * @throws StoreUnavailable when a newer Pochard wrote the file; StoreDamaged when it is no database of ours
@@ -61,6 +68,6 @@ export function migrate(database: Database): void {
     throw new StoreUnavailable(`the store has schema level ${level}, this Pochard knows up to ${SCHEMA_LEVEL}: use the newer version`);
   }
   const tables = prepare<[number]>(database, 'SELECT count(*) FROM sqlite_schema').get()?.[0] ?? 0;
-  if (tables > 0) throw new StoreDamaged('store.db holds tables but no schema level: it is not a store of Pochard');
-  database.exec(`BEGIN IMMEDIATE; ${LEVEL_1} PRAGMA user_version = ${SCHEMA_LEVEL}; COMMIT;`);
+  if (level === 0 && tables > 0) throw new StoreDamaged('store.db holds tables but no schema level: it is not a store of Pochard');
+  database.exec(`BEGIN IMMEDIATE; ${LEVELS.slice(level).join('')} PRAGMA user_version = ${SCHEMA_LEVEL}; COMMIT;`);
 }

@@ -26,6 +26,7 @@ import { Reads } from './reads.ts';
 import { type Database, openDatabase } from './sqlite.ts';
 import { SqliteBlobs } from './sqlite-blobs.ts';
 import { SqliteContents } from './sqlite-contents.ts';
+import { SqliteDerived } from './sqlite-derived.ts';
 import { SqliteFeed } from './sqlite-feed.ts';
 import { WriteQueue } from './write-queue.ts';
 import type { WriterThreadData } from './writer-thread.ts';
@@ -78,6 +79,7 @@ export class SqliteStore implements Store {
   readonly records: Records;
   readonly contents: SqliteContents;
   readonly blobs: SqliteBlobs;
+  readonly derived: SqliteDerived;
   readonly feed: SqliteFeed;
   readonly #parts: Parts;
   readonly #files: BlobFiles;
@@ -106,6 +108,7 @@ export class SqliteStore implements Store {
     });
     this.contents = new SqliteContents(this.#queue, this.#reads, bodies, this.#reader, files, parts.nextContent);
     this.blobs = new SqliteBlobs(this.#queue, files, this.#database, bodies, this.#reader, this.#now);
+    this.derived = new SqliteDerived(this.#queue, this.#database);
     this.feed = new SqliteFeed(this.#queue, this.#database);
     this.records = new SqliteRecords(this.#queue, this.#reads, this.#now);
   }

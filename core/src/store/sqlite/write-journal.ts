@@ -1,6 +1,7 @@
 import type { CommitOp, OpResults, PackedRecord, WriteOp } from './messages.ts';
 import { type Database, prepare } from './sqlite.ts';
 import type { ContentWrites } from './write-contents.ts';
+import type { DerivedWrites } from './write-derived.ts';
 
 type Op<Name extends WriteOp['op']> = Extract<WriteOp, { op: Name }>;
 
@@ -21,6 +22,7 @@ const SLICE_CONTENTS = 100;
 /** Statements of the writer for accounts, journal, state and records. All run inside the group's transaction. */
 export class JournalWrites {
   readonly #contents: ContentWrites;
+  readonly #derived: DerivedWrites;
   #g: number;
 
   readonly #account;
@@ -48,8 +50,9 @@ export class JournalWrites {
   readonly #goneContents;
   readonly #dropAccount;
 
-  constructor(database: Database, contents: ContentWrites) {
+  constructor(database: Database, contents: ContentWrites, derived: DerivedWrites) {
     this.#contents = contents;
+    this.#derived = derived;
     this.#account = prepare<[id: number, floor: number, head: number | null]>(
       database,
       'SELECT id, floor, (SELECT max(seq) FROM journal WHERE account = account.id) FROM account WHERE name = ?',
@@ -215,7 +218,7 @@ export class JournalWrites {
   eraseSlice(): boolean {
     const account = this.#gone.get()?.[0];
     if (account === undefined) return false;
-    if (this.#contents.fillOwned()) return true;
+    if (this.#contents.fillOwned() || this.#derived.erase(account)) return true;
     const contents = this.#goneContents.all(account);
     if (contents.length > 0) {
       for (const [content] of contents) this.#contents.remove(account, content);

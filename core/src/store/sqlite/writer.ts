@@ -5,6 +5,7 @@ import { LAZY_OPS, type OpFailure, octetsOf, type WriteOp, type WriterSettings }
 import { migrate } from './schema.ts';
 import { type Database, type Fault, faultOf, openDatabase, prepare, type Query, requireSafeVersion, sqliteVersion } from './sqlite.ts';
 import { BlobMissing, ContentWrites } from './write-contents.ts';
+import { DerivedWrites } from './write-derived.ts';
 import { FeedWrites } from './write-feed.ts';
 import { JournalWrites, Refused } from './write-journal.ts';
 
@@ -29,6 +30,7 @@ export class Writer {
   readonly #settings: WriterSettings;
   readonly #journal: JournalWrites;
   readonly #contents: ContentWrites;
+  readonly #derived: DerivedWrites;
   readonly #feed: FeedWrites;
   readonly #begin: Query;
   readonly #commit: Query;
@@ -64,7 +66,8 @@ export class Writer {
     growWal(database, `${path}-wal`, settings.walOctets);
     if (settings.maxOctets > 0) database.exec(`PRAGMA max_page_count = ${Math.ceil(settings.maxOctets / PAGE_OCTETS)}`);
     this.#contents = new ContentWrites(database);
-    this.#journal = new JournalWrites(database, this.#contents);
+    this.#derived = new DerivedWrites(database);
+    this.#journal = new JournalWrites(database, this.#contents, this.#derived);
     this.#feed = new FeedWrites(database);
     this.#begin = prepare(database, 'BEGIN IMMEDIATE');
     this.#commit = prepare(database, 'COMMIT');
@@ -155,6 +158,10 @@ export class Writer {
         return this.#contents.putBlob(op);
       case 'drop-blob':
         return this.#contents.dropBlob(op);
+      case 'derived':
+        return this.#derived.put(this.#journal.knownIdOf(op.account), op);
+      case 'drop-derived':
+        return this.#derived.drop(this.#journal.knownIdOf(op.account), op);
       case 'register':
         return this.#feed.register(op);
       case 'unregister':
