@@ -30,6 +30,8 @@ export interface Command<Args = unknown> {
   readonly shown?: 'always' | 'after-login';
   /** Pending EXPUNGEs may go out with the reply (RFC 9051 §7.5.1). UID forms always may. */
   readonly mayExpunge: boolean;
+  /** Looks at no message: the packed state of a quiet session need not be read for it. */
+  readonly leavesAtRest?: true;
   /** Of everything after the name. */
   readonly args: Reader<Args>;
   handle(context: CommandContext, args: Args): Completion | undefined | Promise<Completion | undefined>;

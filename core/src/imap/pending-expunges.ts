@@ -1,6 +1,6 @@
 /** Messages that have gone from a mailbox while a session still gives them sequence numbers, with their last packed rows. */
 import type { UidRuns } from '../mail/journal/entry.ts';
-import { WORDS } from '../mail/journal/layout.ts';
+import { CONTENT_LOW, HIGH, WORDS } from '../mail/journal/layout.ts';
 
 const NONE = new Uint32Array(0);
 
@@ -21,7 +21,8 @@ export class PendingExpunges {
     const uids = expand(runs, before);
     if (uids.length === 0) return;
     if (this.firstSeq === 0) this.firstSeq = seq;
-    const taken = rows.subarray(0, uids.length * WORDS);
+    // Not known: gone by another instance while the mailbox rested.
+    const taken = rows.length === 0 ? new Uint32Array(uids.length * WORDS) : rows.subarray(0, uids.length * WORDS);
     if (this.uids.length === 0) {
       this.uids = uids;
       this.rows = taken;
@@ -58,6 +59,12 @@ export class PendingExpunges {
       else high = middle;
     }
     return low;
+  }
+
+  /** Its last row is known: a row always names a content. */
+  hasRow(index: number): boolean {
+    const at = index * WORDS;
+    return this.rows[at + CONTENT_LOW] !== 0 || (this.rows[at + HIGH] as number) >>> 16 !== 0;
   }
 
   has(uid: number): boolean {

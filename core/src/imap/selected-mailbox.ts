@@ -6,7 +6,7 @@
 import type { MailboxInfo, MailboxListener, MailboxState, OpenMailbox } from '../mail/journal/account-mail.ts';
 import { type Entry, MAX_KEYWORDS, SEEN, type UidRuns } from '../mail/journal/entry.ts';
 import { FLAGS, modSeqAtRow, uidAtRow, WORDS } from '../mail/journal/layout.ts';
-import { containsUid as contains, countUids as countOf, NO_UIDS, runsOf, subtractUids } from '../mail/journal/uid-runs.ts';
+import { containsUid as contains, countUids as countOf, intersectUids, NO_UIDS, runsOf, subtractUids } from '../mail/journal/uid-runs.ts';
 import type { MailAccess } from '../mail/services.ts';
 import type { MailboxId, Seq } from '../store/store.ts';
 import { EarlyListener } from './early-listener.ts';
@@ -46,6 +46,8 @@ export class SelectedMailbox implements MailboxListener {
   readonly box: MailboxId;
   readonly isReadOnly: boolean;
   readonly flagTexts: FlagTexts;
+  /** Live, also at rest. */
+  readonly info: MailboxInfo;
   /** Result of the last SEARCH with SAVE (RFC 5182). */
   saved: UidRuns = NO_UIDS;
   readonly #owner: ViewOwner;
@@ -64,10 +66,15 @@ export class SelectedMailbox implements MailboxListener {
   #shown: UidRuns = NO_UIDS;
   #shownUpTo: Seq = 0;
   #isLost = false;
+  #isResting = false;
+  #waking: Promise<void> | undefined;
+  /** The state was read anew while the view rested: to be compared when it wakes. */
+  #compareOnWaking = false;
 
   private constructor(access: MailAccess, open: OpenMailbox, options: SelectOptions) {
     const { info } = open.state;
     this.access = access;
+    this.info = info;
     this.box = info.id;
     this.isReadOnly = options.access === 'read-only';
     this.flagTexts = options.flagTexts(info);
@@ -97,12 +104,65 @@ export class SelectedMailbox implements MailboxListener {
     this.#open.close();
   }
 
-  get info(): MailboxInfo {
-    return this.#open.state.info;
-  }
-
   get state(): MailboxState {
     return this.#open.state;
+  }
+
+  /* ── At rest: nothing but what this object holds stays in memory ───────────────────────────────────────────── */
+
+  get isResting(): boolean {
+    return this.#isResting;
+  }
+
+  /** The session is quiet: the packed state may go. Only `info`, `announceAtRest`, `wake` and `close` may be used until `wake`. */
+  rest(): void {
+    if (this.#isResting || this.#isLost || this.#waking !== undefined) return;
+    this.#isResting = true;
+    this.#open.rest();
+  }
+
+  /** @throws MailError unavailable; the view rests on then */
+  wake(): Promise<void> {
+    if (!this.#isResting) return Promise.resolve();
+    this.#waking ??= this.#wakeUp().finally(() => {
+      this.#waking = undefined;
+    });
+    return this.#waking;
+  }
+
+  async #wakeUp(): Promise<void> {
+    try {
+      await this.#open.wake();
+    } catch (error) {
+      this.#open.rest();
+      throw error;
+    }
+    this.#isResting = false;
+    if (!this.#compareOnWaking) return;
+    this.#compareOnWaking = false;
+    this.#compare();
+  }
+
+  /**
+   * Tells what can be told without the packed state: nothing, or new messages. A delivery to an idle session reads nothing.
+   * @returns false: wake first
+   */
+  announceAtRest(respond: Responder): boolean {
+    const { info } = this;
+    if (this.hasPendingExpunges || this.#flagsChanged || this.#compareOnWaking || this.#toldKeywords < info.keywords.length) return false;
+    const { uidNext, messages } = info;
+    if (uidNext > this.#before && !this.#isLost) {
+      if (!this.#owner.isRev2) {
+        this.#takeRecent();
+        const fresh = Uint32Array.of(this.#before, uidNext - 1);
+        // Marks that another session has taken in part: the state knows how many of the messages are still there.
+        if (countOf(intersectUids(this.#recent.runs, fresh)) !== countOf(fresh)) return false;
+      }
+      this.#before = uidNext;
+      this.#tellGrown(respond, messages, this.#owner.isRev2 ? 0 : this.#toldRecent + messages - this.#toldExists);
+    }
+    this.#toldFlags = info.highestModSeq;
+    return true;
   }
 
   /** The mailbox was deleted; nothing but the messages not yet told to be gone is left of it. */
@@ -232,7 +292,7 @@ export class SelectedMailbox implements MailboxListener {
     const visitGone = (uid: number): boolean => {
       for (; gone < pending.count && (pending.uids[gone] as number) < uid; gone++) {
         const goneUid = pending.uids[gone] as number;
-        if (!contains(known, goneUid)) continue;
+        if (!contains(known, goneUid) || !pending.hasRow(gone)) continue;
         if (visit(pending.rows, gone * WORDS, goneUid, this.#sequenceOfGone(pending, gone)) === false) return false;
       }
       return true;
@@ -348,17 +408,17 @@ export class SelectedMailbox implements MailboxListener {
    * Tells what has changed: EXPUNGE only when `expunges` is `tell`, then EXISTS and RECENT, then flags that others changed. Nothing to
    * tell costs nothing. Large news go out in pages with backpressure.
    */
-  announce(respond: Responder, expunges: 'tell' | 'keep'): undefined | Promise<void> {
+  announce(respond: Responder, expunges: 'tell' | 'keep', flags: 'tell' | 'keep' = 'tell'): undefined | Promise<void> {
     this.tellNewKeywords(respond);
     const pending = this.#pending;
     if (expunges === 'tell' && pending !== undefined && pending.count > 0) {
-      if (pending.count > PAGE) return this.#announceMany(respond, pending);
+      if (pending.count > PAGE) return this.#announceMany(respond, pending, flags);
       this.#tellExpunges(respond, pending, 0);
     }
-    return this.#announceRest(respond);
+    return this.#announceRest(respond, flags);
   }
 
-  async #announceMany(respond: Responder, pending: PendingExpunges): Promise<void> {
+  async #announceMany(respond: Responder, pending: PendingExpunges, flags: 'tell' | 'keep'): Promise<void> {
     const slice = new TimeSlice();
     const page = this.#owner.isQresync ? VANISHED_PAGE : PAGE;
     while (pending.count > 0) {
@@ -366,7 +426,7 @@ export class SelectedMailbox implements MailboxListener {
       if (respond.isFull) await respond.drained();
       if (slice.isOver) await slice.pass();
     }
-    await this.#announceRest(respond);
+    await this.#announceRest(respond, flags);
   }
 
   /** From the highest down to index `downTo`, so that the numbers below stay as they are. */
@@ -383,23 +443,15 @@ export class SelectedMailbox implements MailboxListener {
     respond.lines(text);
   }
 
-  #announceRest(respond: Responder): undefined | Promise<void> {
+  #announceRest(respond: Responder, flags: 'tell' | 'keep'): undefined | Promise<void> {
     const { info } = this;
     const knownBefore = this.#before;
     if (info.uidNext > knownBefore && !this.#isLost) {
       this.#before = info.uidNext;
       this.#takeRecent();
-      const exists = info.messages + (this.#pending?.count ?? 0);
-      if (exists !== this.#toldExists) {
-        this.#toldExists = exists;
-        respond.untagged(`${exists} EXISTS`);
-      }
-      const recent = this.recentCount();
-      if (recent !== this.#toldRecent) {
-        this.#toldRecent = recent;
-        respond.untagged(`${recent} RECENT`);
-      }
+      this.#tellGrown(respond, info.messages + (this.#pending?.count ?? 0), this.recentCount());
     }
+    if (flags === 'keep' && this.#flagsChanged) return undefined; // told later, from where we are
     const since = this.#toldFlags;
     const shown = this.#shown;
     const shownUpTo = this.#shownUpTo;
@@ -411,6 +463,17 @@ export class SelectedMailbox implements MailboxListener {
     if (changed.length === 0) return undefined;
     const rest = this.#tellChanged(respond, changed, shown, shownUpTo);
     return rest.length > 0 ? this.#tellChangedSlowly(respond, rest, shown, shownUpTo) : undefined;
+  }
+
+  #tellGrown(respond: Responder, exists: number, recent: number): void {
+    if (exists !== this.#toldExists) {
+      this.#toldExists = exists;
+      respond.untagged(`${exists} EXISTS`);
+    }
+    if (recent !== this.#toldRecent) {
+      this.#toldRecent = recent;
+      respond.untagged(`${recent} RECENT`);
+    }
   }
 
   async #tellChangedSlowly(respond: Responder, changed: UidRuns, shown: UidRuns, shownUpTo: Seq): Promise<void> {
@@ -479,6 +542,13 @@ export class SelectedMailbox implements MailboxListener {
 
   /** Flags may have changed. If the counts still agree, no message has gone, for UIDs never come back; else the view cannot be mended. */
   reloaded(): void {
+    if (this.#isResting) {
+      this.#compareOnWaking = true;
+      this.#owner.viewChanged(this);
+    } else this.#compare();
+  }
+
+  #compare(): void {
     const known = this.state.countBelow(this.#before) + (this.#pending?.count ?? 0);
     if (known !== this.#toldExists || this.info.uidNext < this.#before) {
       this.#owner.viewLost(this, 'out-of-step');

@@ -6,6 +6,7 @@ import { args } from '../grammar/args.ts';
 export const capability = defineCommand({
   name: 'CAPABILITY',
   states: ['not-authenticated', 'authenticated'],
+  leavesAtRest: true,
   mayExpunge: true,
   args: args({}),
 

@@ -9,6 +9,7 @@ export const id = defineCommand({
   states: ['not-authenticated', 'authenticated'],
   capability: 'ID',
   shown: 'always',
+  leavesAtRest: true,
   mayExpunge: true,
   args: args({ fields: idFields }),
 

@@ -7,6 +7,7 @@ export const idle = defineCommand({
   name: 'IDLE',
   states: ['authenticated'],
   capability: 'IDLE',
+  leavesAtRest: true,
   mayExpunge: true,
   args: args({}),
 

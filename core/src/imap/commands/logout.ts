@@ -5,6 +5,7 @@ import { args } from '../grammar/args.ts';
 export const logout = defineCommand({
   name: 'LOGOUT',
   states: ['not-authenticated', 'authenticated'],
+  leavesAtRest: true,
   mayExpunge: false,
   args: args({}),
 

@@ -5,6 +5,7 @@ import { args } from '../grammar/args.ts';
 export const noop = defineCommand({
   name: 'NOOP',
   states: ['not-authenticated', 'authenticated'],
+  leavesAtRest: true,
   mayExpunge: true,
   args: args({}),
   handle() {},
