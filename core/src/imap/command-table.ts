@@ -21,6 +21,7 @@ import { getMetadata, setMetadata } from './commands/metadata.ts';
 import { move } from './commands/move.ts';
 import { namespace } from './commands/namespace.ts';
 import { noop } from './commands/noop.ts';
+import { notify } from './commands/notify.ts';
 import { getQuota, getQuotaRoot, setQuota } from './commands/quota.ts';
 import { rename } from './commands/rename.ts';
 import { search } from './commands/search.ts';
@@ -59,6 +60,7 @@ export const commandTable: readonly Command[] = [
   setQuota,
   getMetadata,
   setMetadata,
+  notify,
   check,
   close,
   unselect,

@@ -48,6 +48,9 @@ interface Waiter {
   reject(error: Error): void;
 }
 
+/** ms without a command after which the packed state of the mailbox may leave memory. */
+const QUIET_MS = 60_000;
+
 /** What runs now, as far as its end needs it. */
 interface Running {
   readonly tag: string;
@@ -73,6 +76,8 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
   #abort: AbortController | undefined;
   #appends: AppendLiterals | undefined;
   #timer: WheelTimer | undefined;
+  /** Of the wheel's clock: the last command. */
+  #heardAt = 0;
   #waiter: Waiter | undefined;
   #bye: { readonly code: string | undefined; readonly text: string } | undefined;
   #endReason: EndReason = 'closed';
@@ -80,7 +85,8 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
   #failedLogins = 0;
   #isRunning = false;
   #isIdling = false;
-  #isTelling = false;
+  /** News on their way outside of a command or in IDLE; whatever else is written waits for its end. */
+  #telling: Promise<void> | undefined;
   #tellAgain = false;
   #inputEnded = false;
   #isLeaving = false;
@@ -201,7 +207,8 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
     this.#connection.loggedIn();
     this.#reader.limits = this.#limits.afterLogin;
     this.#badCommands = 0;
-    this.#timer = this.#env.wheel.start(this, this.#env.limits.idleTimeMs);
+    this.#heardAt = this.#env.wheel.now();
+    this.#timer = this.#env.wheel.start(this, Math.min(QUIET_MS, this.#env.limits.idleTimeMs));
   }
 
   loginFailed(): void {
@@ -210,7 +217,7 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
   }
 
   wake(): void {
-    if (this.#isIdling) this.#tellNews();
+    if (this.#mayTell) this.#tellNews();
   }
 
   idle(on: 'begin' | 'end'): void {
@@ -225,34 +232,47 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
 
   /** One at a time, in the order of the changes; what comes meanwhile is told right after. */
   #tellNews(): void {
-    if (this.#isTelling) {
+    if (this.#telling !== undefined) {
       this.#tellAgain = true;
       return;
     }
     let telling: undefined | Promise<void>;
     try {
-      telling = this.session.selected?.announce(this.respond, 'tell');
+      telling = this.session.announce(this.#isIdling ? 'idle' : 'between');
       this.#output.flush();
     } catch (error) {
       this.#crashed(error, 'news');
       return;
     }
-    if (!(telling instanceof Promise)) return;
-    this.#isTelling = true;
-    telling.then(
+    if (!(telling instanceof Promise)) {
+      this.session.rest();
+      return;
+    }
+    this.#telling = telling.then(
       () => {
-        this.#isTelling = false;
+        this.#telling = undefined;
         this.#output.flush();
-        if (this.#tellAgain && this.#isIdling) {
+        if (this.#tellAgain && this.#mayTell) {
           this.#tellAgain = false;
           this.#tellNews();
-        }
+        } else if (this.#isIdling) this.session.rest();
       },
       (error: unknown) => {
-        this.#isTelling = false;
+        this.#telling = undefined;
         this.#crashed(error, 'news');
       },
     );
+  }
+
+  /** In IDLE; with NOTIFY also while no command runs (RFC 5465 §3.1). */
+  get #mayTell(): boolean {
+    return this.#isIdling || (this.session.watch !== undefined && !this.#isRunning && !this.#isLeaving && !this.#isClosed);
+  }
+
+  /** Calls it when nothing that is being told could be torn by it. */
+  #afterNews(then: () => void): void {
+    if (this.#telling === undefined) then();
+    else void this.#telling.then(() => this.#afterNews(then)); // never rejects
   }
 
   /* ── net: Session, TimerOwner ──────────────────────────────────────────────────────────────────────────────── */
@@ -273,8 +293,13 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
       this.#socket.destroy(); // the client does not close its side
       return;
     }
-    if (this.#isRunning && !this.#isIdling) {
-      this.#env.wheel.restart(timer); // a slow command is not silence; a client that reads nothing is the output's business
+    const now = this.#env.wheel.now();
+    const isBusy = this.#isRunning && !this.#isIdling;
+    // A slow command is not silence; a client that reads nothing is the output's business.
+    if (isBusy) this.#heardAt = now;
+    if (now - this.#heardAt < this.#env.limits.idleTimeMs) {
+      if (!isBusy && this.#telling === undefined) this.session.rest();
+      this.#env.wheel.restart(timer);
       return;
     }
     this.#endReason = 'idle';
@@ -313,7 +338,13 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
 
   command(client: ClientCommand): void {
     this.#isRunning = true;
-    if (this.#timer !== undefined) this.#env.wheel.restart(this.#timer);
+    if (this.#telling === undefined) this.#run(client);
+    else this.#afterNews(() => this.#run(client));
+  }
+
+  #run(client: ClientCommand): void {
+    if (this.#isClosed) return;
+    this.#heard();
     this.#output.cork();
     let running: Running = { tag: '*', name: '', mayExpunge: false };
     try {
@@ -324,7 +355,9 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
       running = { tag: running.tag, name: command.name, mayExpunge: command.mayExpunge || uid };
       if (!isAllowed(command.states, this.session.state)) throw new ImapBad(wrongState(command, this.session));
       const context = new CommandContext(this.session, running.tag, uid, client.literals);
-      const result = command.handle(context, command.args(cursor));
+      const given = command.args(cursor);
+      const waking = command.leavesAtRest === true ? undefined : this.session.wake();
+      const result = waking === undefined ? command.handle(context, given) : waking.then(() => command.handle(context, given));
       if (result instanceof Promise) this.#later(result, running);
       else this.#succeeded(result, running);
     } catch (error) {
@@ -345,8 +378,14 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
     );
   }
 
+  #heard(): void {
+    if (this.#timer === undefined) return;
+    this.#heardAt = this.#env.wheel.now();
+    this.#env.wheel.restart(this.#timer);
+  }
+
   line(line: Buffer): void {
-    if (this.#timer !== undefined) this.#env.wheel.restart(this.#timer);
+    this.#heard();
     const waiter = this.#waiter;
     this.#waiter = undefined;
     waiter?.resolve(line);
@@ -359,7 +398,7 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
   }
 
   continueLiteral(): void {
-    this.respond.proceed('OK');
+    this.#afterNews(() => this.respond.proceed('OK'));
   }
 
   refused(refusal: Refusal): void {
@@ -442,9 +481,13 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
 
   /** News first, then what the command ends with. */
   #tell(running: Running, then: () => void): void {
+    if (this.#telling !== undefined) {
+      this.#afterNews(() => this.#tell(running, then)); // of IDLE that has just ended
+      return;
+    }
     let telling: undefined | Promise<void>;
     try {
-      telling = this.session.selected?.announce(this.respond, running.mayExpunge ? 'tell' : 'keep');
+      telling = this.session.announce(running.mayExpunge ? 'may-expunge' : 'no-expunge');
       if (!(telling instanceof Promise)) {
         then();
         return;
@@ -495,6 +538,7 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
       return;
     }
     this.#reader.next();
+    if (this.session.watch !== undefined && this.#mayTell) this.#tellNews();
     if (this.#inputEnded && !this.#isRunning && !this.#isClosed) this.#output.end();
   }
 

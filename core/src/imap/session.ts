@@ -7,6 +7,7 @@ import type { SessionState } from './command.ts';
 import type { ImapEnvironment } from './environment.ts';
 import { ImapNo } from './errors.ts';
 import type { ParseContext } from './grammar/syntax-tree.ts';
+import type { Moment, NotificationWatch } from './notification-watch.ts';
 import type { Responder } from './responder.ts';
 import { SelectedMailbox, type ViewOwner } from './selected-mailbox.ts';
 
@@ -52,6 +53,8 @@ export class ImapSession implements ViewOwner {
   readonly wire: SessionWire;
   login: LoggedIn | undefined;
   selected: SelectedMailbox | undefined;
+  /** NOTIFY is set (RFC 5465). */
+  watch: NotificationWatch | undefined;
   /** `CONDSTORE`, `UTF8_ACCEPT`, `REV2`, `QRESYNC`. */
   enabled = 0;
   /** Counted among the user's connections. */
@@ -152,8 +155,42 @@ export class ImapSession implements ViewOwner {
     selected?.close();
   }
 
+  /** News that may be told at this moment. Undefined when all was said at once. @throws OutputClosed, BrokenReply */
+  announce(moment: Moment): undefined | Promise<void> {
+    if (this.watch !== undefined) return this.watch.announce(moment);
+    const view = this.selected;
+    if (moment === 'between' || view === undefined) return undefined;
+    const expunges = moment === 'no-expunge' ? 'keep' : 'tell';
+    if (!view.isResting) return view.announce(this.respond, expunges);
+    if (view.announceAtRest(this.respond)) return undefined;
+    return this.wake()?.then(() => (view.isResting ? undefined : view.announce(this.respond, expunges)));
+  }
+
+  /** The selected mailbox need not stay in memory while nothing happens. With NOTIFY it is looked at between commands, too. */
+  rest(): void {
+    if (this.watch === undefined) this.selected?.rest();
+  }
+
+  /**
+   * Undefined when nothing rests. When the mailbox cannot be read again the command that needs it hears of it from the state, and one that
+   * does not (LOGOUT, SELECT of another) goes on.
+   */
+  wake(): undefined | Promise<void> {
+    if (this.selected?.isResting !== true) return undefined;
+    return this.selected.wake().catch((error: unknown) => {
+      this.env.log.warn({ err: error, session: this.info.id }, 'a mailbox at rest could not be read again');
+    });
+  }
+
+  /** Idempotent. */
+  endWatch(): void {
+    this.watch?.close();
+    this.watch = undefined;
+  }
+
   /** Lets go of everything; idempotent. */
   end(reason: EndReason): void {
+    this.endWatch();
     this.deselect();
     const { login } = this;
     this.login = undefined;

@@ -109,6 +109,9 @@ function fetchItems(cursor: Cursor): readonly FetchItem[] {
   return [fetchItem(cursor)];
 }
 
+/** fetch-att in parentheses, without macros: what NOTIFY shows of new messages (RFC 5465 §8). */
+export const fetchItemList: Reader<readonly FetchItem[]> = (cursor) => uniqueItems(cursor, itemList(cursor));
+
 /** fetch-att, a list of them or a macro, then modifiers in parentheses. */
 export const fetchRequest: Reader<FetchRequest> = (cursor) => {
   const items = fetchItems(cursor);

@@ -20,9 +20,10 @@ const MAX_SPECIAL_USES = 16;
 const SPECIAL_USE = /^\\[A-Za-z][A-Za-z0-9-]{0,31}$/;
 export const SUBSCRIPTION = 'sub/';
 
+export const ANNOTATIONS = 'meta/';
 /** What the names of the notes begin with that are annotations of a mailbox, or of the server (0). */
 export function annotationNotes(box: MailboxId | 0): string {
-  return `meta/${box}`;
+  return ANNOTATIONS + box;
 }
 
 export interface MailboxPlan {
