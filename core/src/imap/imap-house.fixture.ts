@@ -32,6 +32,8 @@ export interface HouseOptions {
   readonly tls?: ListenerAddress['tls'];
   readonly cleartextLogin?: 'never' | 'loopback' | 'always';
   readonly quotaOctets?: number;
+  /** Packed mailboxes kept in memory that no session uses right now. */
+  readonly packedOctets?: number;
   /** Makes services fail in ways that they do not by themselves. */
   readonly spoil?: (services: RunningMailServices) => MailServices;
 }
@@ -42,6 +44,7 @@ const PASSWORD = 'secret';
 export class ImapHouse {
   readonly services: RunningMailServices;
   readonly store: MemoryStore;
+  readonly mails: StoreAccountMails;
   readonly hooks: PluginHost;
   readonly clock: FakeClock;
   readonly group: ListenerGroup;
@@ -54,6 +57,7 @@ export class ImapHouse {
   constructor(parts: Omit<ImapHouse, 'connect' | 'login' | 'select' | 'access' | 'closeClients' | 'lastClient'>) {
     this.services = parts.services;
     this.store = parts.store;
+    this.mails = parts.mails;
     this.hooks = parts.hooks;
     this.clock = parts.clock;
     this.group = parts.group;
@@ -120,6 +124,7 @@ export async function imapHouse(t: TestContext, options: HouseOptions = {}): Pro
     },
     log,
     newToken: () => randomBytes(8).toString('hex'),
+    ...(options.packedOctets === undefined ? {} : { maxPackedOctets: options.packedOctets }),
   });
   const passwords = new Passwords({
     argon2: { memoryKib: 7168, passes: 1, parallelism: 1 },
@@ -201,7 +206,7 @@ export async function imapHouse(t: TestContext, options: HouseOptions = {}): Pro
     nextId: () => (id += 1),
   });
   const [address] = await group.open();
-  const house = new ImapHouse({ services, store, hooks, clock, group, account, port: address?.port ?? 0, lines });
+  const house = new ImapHouse({ services, store, mails, hooks, clock, group, account, port: address?.port ?? 0, lines });
   t.after(async () => {
     house.closeClients();
     await group.drain(0);
