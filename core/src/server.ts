@@ -9,6 +9,7 @@ import type { Config, Protocol } from './config/schema.ts';
 import { httpSessions } from './http/http-listener.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { createImapServer } from './imap/imap-server.ts';
+import { PluginAdministration } from './mail/plugin-administration.ts';
 import { createMetrics, type ServerMetrics } from './metrics.ts';
 import { AddressSet } from './net/address.ts';
 import type { Connection, Session } from './net/connection.ts';
@@ -200,11 +201,15 @@ class ServerParts implements RunningServer {
     const { config, log } = this.#options;
     if (config.http.listeners.length === 0) return;
     const { accounts, delivery, spool, events } = this.mail.services;
+    const { hooks, services } = this.mail;
+    const administrator = createActor({ type: 'admin', name: 'api' });
     const api = await createHttpServer({
       accounts,
       delivery,
       spool,
-      administrator: createActor({ type: 'admin', name: 'api' }),
+      administrator,
+      hooks,
+      plugins: new PluginAdministration({ hooks, services, administrator }),
       messageOctets: config.limits.messageOctets,
       bodyOctets: config.limits.httpBodyOctets,
       token: this.#token,

@@ -14,10 +14,11 @@ import { deliveryRoutes } from './deliveries.ts';
 import { eventRoutes, type TranslateEntry } from './events.ts';
 import { mailboxRoutes } from './mailboxes.ts';
 import { messageRoutes } from './messages.ts';
+import { type PluginRouteOptions, pluginRoutes } from './plugins.ts';
 import { sendProblem } from './replies.ts';
 import type { Api, ApiServices } from './resources.ts';
 
-export interface HttpServerOptions extends ApiServices {
+export interface HttpServerOptions extends ApiServices, PluginRouteOptions {
   readonly token: string;
   readonly version: string;
   readonly translate: TranslateEntry;
@@ -80,6 +81,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Api>
     api.addContentTypeParser('message/rfc822', (_request, payload, done) => done(null, payload));
     deliveryRoutes(api, options);
     messageRoutes(api, options);
+    pluginRoutes(api, options);
     eventRoutes(api, options, options.translate);
     api.get('/v1/metrics', { schema: { tags: ['health'], summary: 'Prometheus metrics' } }, async (_request, reply) =>
       reply.type('text/plain; version=0.0.4').send(await options.metrics()),
@@ -90,7 +92,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Api>
 
 const Health = Type.Object({ status: Type.String() });
 
-function healthRoutes(api: Api, { ready, log }: HttpServerOptions): void {
+function healthRoutes(api: Api, { ready, plugins, log }: HttpServerOptions): void {
   api.get('/healthz', { schema: { tags: ['health'], summary: 'The process lives', security: [], response: { 200: Health } } }, () =>
     Promise.resolve({ status: 'ok' }),
   );
@@ -100,6 +102,7 @@ function healthRoutes(api: Api, { ready, log }: HttpServerOptions): void {
     async (_request, reply) => {
       try {
         await ready();
+        await plugins.requireHealthy();
         return { status: 'ready' };
       } catch (error) {
         log.error({ err: error }, 'not ready'); // strangers need not know the reason

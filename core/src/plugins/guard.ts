@@ -24,6 +24,7 @@ import type { LoopWatchdog } from './loop-watchdog.ts';
 import type { HookMetrics, TapMeter, TapOutcome } from './metrics.ts';
 import { type Scope, vouchedName } from './scope.ts';
 import { type CallSource, type ExtraName, TapCall } from './tap-call.ts';
+import type { Tracer } from './tracer.ts';
 
 /** What a plugin registered; `about` and `call` are the hook's own types, which its typed verb has checked. */
 export type TapFunction = (about: never, call: never) => unknown;
@@ -37,6 +38,7 @@ export interface GuardParts {
   readonly log: LogSource;
   /** Left out: blocked loops are not watched. */
   readonly watchdog?: LoopWatchdog | undefined;
+  readonly tracer?: Tracer | undefined;
   /** A call that waits, so that its generation is not closed under it. */
   readonly inFlight: { readonly isClosed: boolean; enter(): void; leave(): void };
 }
@@ -90,7 +92,8 @@ export class GuardedTap {
   }
 
   /** Calls the tap and `done` exactly once, perhaps before it returns. Throws only what `done` throws. */
-  run(about: unknown, context: CallContext, done: TapDone, input?: InputWaits): RunningTap | undefined {
+  run(about: unknown, context: CallContext, whenDone: TapDone, input?: InputWaits): RunningTap | undefined {
+    const done = this.parts.tracer?.watched(this.record, about, whenDone) ?? whenDone;
     if (about === drop || (this.kind !== 'declare' && !this.covers(about, context))) {
       done(null);
       return undefined;

@@ -18,6 +18,7 @@ import { PermissionMissing } from './errors.ts';
 import type { Registered } from './generation.ts';
 import { GuardedTap, type GuardParts, type TapFunction, type TapRecord } from './guard.ts';
 import type { ContextFor, DeclareName, Follower } from './hook-calls.ts';
+import { type PendingHooks, pendingEvents } from './pending-hooks.ts';
 import { Scope } from './scope.ts';
 import { settled } from './settled.ts';
 
@@ -30,6 +31,7 @@ export interface RegistrationOptions {
   readonly beforeCore: ReadonlySet<string>;
   readonly guard: GuardParts;
   readonly checks: AnswerChecks;
+  readonly pending: PendingHooks;
 }
 
 /** Collects what one plugin registers, until it is closed. */
@@ -65,6 +67,7 @@ export class Registration {
   }
   #follow(types: unknown, fn: unknown, options: (TapOptions<string> & { readonly from?: 'now' | 'start' }) | undefined): void {
     if (!Array.isArray(types) || types.length === 0) throw new TypeError('journal.follow takes a list of event types');
+    for (const type of types) if (pendingEvents.has(type)) throw new TypeError(`the journal does not tell ${String(type)} yet`);
     const guarded = this.#guard('journal', fn, options);
     if (this.#options.entry.shadow === true) return;
     const id = options?.label === undefined ? this.#options.id : `${this.#options.id}:${options.label}`;
@@ -113,6 +116,8 @@ export class Registration {
   }
   #mustBeOpen(hook: HookName): void {
     if (!this.#isOpen) throw new TypeError(`${hook}: taps are made while apply runs, not later`);
+    const reason = this.#options.pending[hook];
+    if (reason !== undefined) throw new TypeError(`the hook ${hook} is declared but not called yet: ${reason}`);
   }
 
   #makeHooks(): object {

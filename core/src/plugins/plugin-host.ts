@@ -28,12 +28,14 @@ import type { HostServices } from './host-services.ts';
 import type { LogSource } from './log.ts';
 import type { LoopWatchdog } from './loop-watchdog.ts';
 import { type HookMetrics, noMetrics } from './metrics.ts';
+import { type PendingHooks, pendingHooks } from './pending-hooks.ts';
 import { type ConfiguredPlugin, type GivenPlugin, type LoadedPlugin, type LoaderParts, loadPlugins } from './plugin-loader.ts';
 import { PluginResolver } from './plugin-resolver.ts';
 import { SessionSecrets } from './session-secrets.ts';
 import { settled } from './settled.ts';
 import { type Divergence, ShadowRuns } from './shadow.ts';
-import type { CoreTap, TapList } from './tap-list.ts';
+import { type CoreTap, type TapList, tracedStep } from './tap-list.ts';
+import { Tracer } from './tracer.ts';
 
 const drainLimitMs = 30_000; // then the former plugins are closed under what still runs
 
@@ -47,6 +49,7 @@ export class PluginHost implements HookCalls {
   readonly #coreTaps: CoreTap[] = [];
   readonly #onReload = new Set<() => void>();
   readonly core: CoreTaps;
+  readonly tracer = new Tracer();
   #generation: Generation;
   #plugins: readonly LoadedPlugin[] = [];
   /** One reload at a time, each after the one before. */
@@ -55,6 +58,7 @@ export class PluginHost implements HookCalls {
 
   /**
    * `configFolder`: where relative plugin paths and packages are looked up.
+   * `pending`: hooks that are refused at load, as nobody calls them; left out only where tests call them.
    * `watchdog`: names taps that block the event loop; the host closes it.
    */
   constructor(options: {
@@ -64,6 +68,7 @@ export class PluginHost implements HookCalls {
     readonly services?: HostServices;
     readonly clock?: HostClock;
     readonly metrics?: HookMetrics;
+    readonly pending?: PendingHooks;
   }) {
     const { log, services = {}, clock = systemClock, metrics = noMetrics } = options;
     this.#clock = clock;
@@ -75,16 +80,17 @@ export class PluginHost implements HookCalls {
       resolver: new PluginResolver(options.configFolder),
       clock,
       log,
-      guard: { clock, deadlines: new Deadlines(clock), metrics, log, watchdog: options.watchdog },
+      guard: { clock, deadlines: new Deadlines(clock), metrics, log, watchdog: options.watchdog, tracer: this.tracer },
       checks: new AnswerChecks(),
       checker: new SchemaChecker(),
       sessionSecrets: this.#sessionSecrets,
+      pending: options.pending ?? pendingHooks,
     };
     this.#generation = new Generation([], [], new InFlight());
     const add = (hook: CoreTapName, stage: string, fn: CoreTap['fn']) => {
       const { stages = ['normal'] }: HookSpec<string> = specs[hook];
       if (!stages.includes(stage)) throw new TypeError(`${hook} has no stage ${stage}${suggestion(stage, stages)}`);
-      this.#coreTaps.push({ hook, stage, fn });
+      this.#coreTaps.push({ hook, stage, fn: tracedStep(hook, fn, this.tracer) });
       this.#generation.rebuild(hook, this.#coreTaps);
     };
     this.core = {
@@ -218,12 +224,14 @@ export class PluginHost implements HookCalls {
   plugins(): readonly {
     readonly id: string;
     readonly name: string;
+    readonly sdk: string;
     readonly permissions: readonly Permission[];
     readonly isShadow: boolean;
   }[] {
     return this.#plugins.map(({ id, plugin, entry }) => ({
       id,
       name: plugin.name,
+      sdk: plugin.sdk,
       permissions: plugin.permissions,
       isShadow: entry.shadow === true,
     }));

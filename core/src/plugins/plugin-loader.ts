@@ -7,6 +7,7 @@ import type { InFlight, Registered } from './generation.ts';
 import type { GuardParts } from './guard.ts';
 import type { HostServices } from './host-services.ts';
 import { type LogSource, redactedLog } from './log.ts';
+import type { PendingHooks } from './pending-hooks.ts';
 import { PluginScope } from './plugin-context.ts';
 import { Registration } from './plugin-hooks.ts';
 import type { PluginResolver } from './plugin-resolver.ts';
@@ -54,6 +55,7 @@ export interface LoaderParts {
   readonly checks: AnswerChecks;
   readonly checker: SchemaChecker;
   readonly sessionSecrets: SessionSecrets;
+  readonly pending: PendingHooks;
 }
 /** One entry, applied. */
 export interface LoadedPlugin {
@@ -154,6 +156,7 @@ async function applied(
     beforeCore: new Set(entry.beforeCore ?? []),
     guard: { ...guard, inFlight },
     checks,
+    pending: parts.pending,
   });
   const scope = new PluginScope({
     id,

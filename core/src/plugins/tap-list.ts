@@ -3,6 +3,7 @@ import { type HookName, type HookSpec, specs, type TappedName } from '@pochard/p
 import { AsyncParallelHook, AsyncSeriesBailHook, AsyncSeriesHook, AsyncSeriesWaterfallHook } from 'tapable';
 import type { GuardedTap } from './guard.ts';
 import type { CallContext } from './hook-calls.ts';
+import type { Tracer } from './tracer.ts';
 
 /** A step of the core's own. */
 export interface CoreTap {
@@ -123,6 +124,29 @@ function joined(collected: Collected): readonly unknown[] {
   const all: unknown[] = [];
   for (const list of collected) if (list !== undefined) all.push(...list);
   return all;
+}
+
+/** A step that a trace sees like a tap. */
+export function tracedStep(hook: TappedName, fn: CoreTap['fn'], tracer: Tracer): CoreTap['fn'] {
+  const name = { hook, plugin: 'core', label: undefined };
+  return (about, context) => {
+    const told = tracer.watched(name, about, nobody);
+    if (told === nobody) return fn(about, context);
+    const step = async (): Promise<unknown> => fn(about, context);
+    return step().then(
+      (answer) => {
+        told(null, answer);
+        return answer;
+      },
+      (error: unknown) => {
+        told(asError(error));
+        throw error;
+      },
+    );
+  };
+}
+function nobody(): void {
+  // nobody watches
 }
 
 /** A core step runs bare: what it throws goes to the caller as it is. */

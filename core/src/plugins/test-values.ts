@@ -114,7 +114,7 @@ export async function startHost(
       return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
     },
   };
-  const host = new PluginHost({ log, clock, metrics, services, configFolder: '.' });
+  const host = new PluginHost({ log, clock, metrics, services, configFolder: '.', pending: {} });
   t.after(async () => {
     const closed = host.close();
     // Taps that hang on purpose would hold the end up.

@@ -62,6 +62,8 @@ export class Logins {
       if ((await throttle.wait(remoteAddress, request.username, signal)) === 'blocked')
         throw new MailError('rate', 'Too many failed logins');
       const username = await this.#normalized(request.username, context);
+      if (username !== undefined && hooks.has('auth.mechanism'))
+        await hooks.gate('auth.mechanism', { mechanism: request.mechanism, username }, context);
       const verdict =
         username === undefined
           ? undefined
