@@ -1,17 +1,17 @@
 #!/usr/bin/env -S node --max-semi-space-size=8
 /** The `pochard` command. */
 import { join } from 'node:path';
-import { demo } from './cli/demo.ts';
-import { fsckLines } from './cli/fsck-lines.ts';
 import { run } from './cli/program.ts';
-import { serve } from './cli/serve.ts';
-import { VERSION } from './server.ts';
+import { VERSION } from './version.ts';
 
+// The server is loaded by the commands that need it: the others should answer at once.
 process.exitCode = await run(process.argv.slice(2), {
   terminal: process,
   version: VERSION,
   configFolder: join(import.meta.dirname, '../../config'),
-  serve,
-  demo,
-  fsck: fsckLines,
+  serve: async (...args) => (await import('./cli/serve.ts')).serve(...args),
+  demo: async (...args) => (await import('./cli/demo.ts')).demo(...args),
+  async *fsck(...args) {
+    yield* (await import('./cli/fsck-lines.ts')).fsckLines(...args);
+  },
 });

@@ -20,8 +20,7 @@ import { Tls } from './net/tls.ts';
 import { type OpenMail, openMail } from './open-mail.ts';
 import { createActor } from './plugins/identities.ts';
 import { createMaildrop, type Maildrop } from './smtp/maildrop.ts';
-
-export const VERSION = '0.1.0';
+import { VERSION } from './version.ts';
 
 /** Lost beacons cost at most this long. */
 const POLL_MS = 20_000;

@@ -9,7 +9,6 @@ import { processEnvironment, startSources } from '../config/sources.ts';
 import { accountCommands, type WithAdministration } from './account-commands.ts';
 import { remoteAdministration, runningServer } from './administration.ts';
 import { importCommand } from './import-command.ts';
-import { localAdministration } from './local-administration.ts';
 import { type Terminal, UsageError } from './output.ts';
 
 export interface ProgramParts {
@@ -47,7 +46,10 @@ export async function run(args: readonly string[], parts: ProgramParts): Promise
   const withAdministration: WithAdministration = async (work) => {
     const config = await loadConfig(sources());
     const running = await runningServer(config.data);
-    const administration = running === undefined ? await localAdministration(config) : await remoteAdministration(config, running);
+    const administration =
+      running === undefined
+        ? await (await import('./local-administration.ts')).localAdministration(config)
+        : await remoteAdministration(config, running);
     try {
       await work(administration);
     } finally {
