@@ -156,6 +156,7 @@ class ServerParts implements RunningServer {
       actor: createActor({ type: 'system', name: 'system' }),
       limits: config.limits,
       cleartextLogin: config.auth.cleartextLogin,
+      tokens: config.auth.tokens,
       hostname: this.mail.hostname,
       version: VERSION,
       log,

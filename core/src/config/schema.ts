@@ -114,6 +114,10 @@ export const configSchema = Type.Object(
         default: 'loopback',
         description: 'from where a password may come without TLS; elsewhere LOGINDISABLED',
       }),
+      tokens: Type.Enum(['off', 'on'] as const, {
+        default: 'off',
+        description: 'on: a plugin of yours judges tokens, so IMAP offers OAUTHBEARER and XOAUTH2',
+      }),
       trustedNetworks: Type.Array(Type.String({ minLength: 1, format: 'cidr' }), {
         default: ['127.0.0.0/8', '::1/128'],
         description: 'CIDR ranges without limits by address (webmail, proxies); limits by user stay',

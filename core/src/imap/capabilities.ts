@@ -12,6 +12,11 @@ function mayAuthenticate(session: ImapSession): boolean {
   return beforeLogin(session) && session.wire.mayLogin;
 }
 
+/** Core knows no tokens: somebody else must, and the administrator must say so, as any tap of `auth.verify` may know passwords only. */
+export function takesTokens({ env }: ImapSession): boolean {
+  return env.tokens === 'on' && env.hooks.explain('auth.verify').some(({ plugin }) => plugin !== 'core');
+}
+
 /** What is no single command's. A capability that a command brings stands in its declaration. */
 export const features: readonly Feature[] = [
   { capability: 'IMAP4rev1' },
@@ -19,6 +24,8 @@ export const features: readonly Feature[] = [
   { capability: 'SASL-IR', isOffered: beforeLogin }, // RFC 4959
   { capability: 'AUTH=PLAIN', isOffered: mayAuthenticate },
   { capability: 'AUTH=LOGIN', isOffered: mayAuthenticate },
+  { capability: 'AUTH=OAUTHBEARER', isOffered: (session) => mayAuthenticate(session) && takesTokens(session) }, // RFC 7628
+  { capability: 'AUTH=XOAUTH2', isOffered: (session) => mayAuthenticate(session) && takesTokens(session) },
   { capability: 'STARTTLS', isOffered: (session) => beforeLogin(session) && session.wire.canStartTls },
   { capability: 'LOGINDISABLED', isOffered: (session) => beforeLogin(session) && !session.wire.mayLogin },
   { capability: 'LITERAL-' }, // RFC 7888

@@ -24,6 +24,8 @@ export interface ImapEnvironment {
   readonly actor: Actor;
   readonly limits: Limits;
   readonly cleartextLogin: 'never' | 'loopback' | 'always';
+  /** Some plugin judges tokens: OAUTHBEARER and XOAUTH2 are offered (`auth.tokens`). */
+  readonly tokens: 'off' | 'on';
   /** Name and version that ID tells. */
   readonly software: { readonly name: string; readonly version: string };
   readonly hostname: string;

@@ -31,6 +31,7 @@ export interface HouseOptions {
   readonly limits?: Partial<Limits>;
   readonly tls?: ListenerAddress['tls'];
   readonly cleartextLogin?: 'never' | 'loopback' | 'always';
+  readonly tokens?: 'off' | 'on';
   readonly quotaOctets?: number;
   /** Packed mailboxes kept in memory that no session uses right now. */
   readonly packedOctets?: number;
@@ -170,6 +171,7 @@ export async function imapHouse(t: TestContext, options: HouseOptions = {}): Pro
     actor: createActor({ type: 'system', name: 'system' }),
     limits,
     cleartextLogin: options.cleartextLogin ?? 'loopback',
+    tokens: options.tokens ?? 'off',
     hostname: 'mx.example.test',
     version: '0.0.0-test',
     log,

@@ -23,6 +23,8 @@ export interface ImapServerOptions {
   readonly limits: Limits;
   /** Where a password may come without TLS (`auth.cleartextLogin`). */
   readonly cleartextLogin: 'never' | 'loopback' | 'always';
+  /** OAUTHBEARER and XOAUTH2 while a plugin taps `auth.verify` (`auth.tokens`); off when absent. */
+  readonly tokens?: 'off' | 'on';
   readonly hostname: string;
   readonly version: string;
   readonly log: ImapLog;
@@ -66,7 +68,7 @@ function readerLimits(limits: Limits): { readonly beforeLogin: ReaderLimits; rea
 }
 
 export function createImapServer(options: ImapServerOptions): ImapServer {
-  const { services, hooks, actor, limits, cleartextLogin, hostname, version, log, wheel, now = Date.now } = options;
+  const { services, hooks, actor, limits, cleartextLogin, tokens = 'off', hostname, version, log, wheel, now = Date.now } = options;
   const { blockedWriteTimeMs, queuedOutputOctets } = limits;
   const env: ImapEnvironment = {
     services,
@@ -74,6 +76,7 @@ export function createImapServer(options: ImapServerOptions): ImapServer {
     actor,
     limits,
     cleartextLogin,
+    tokens,
     hostname,
     software: { name: 'Pochard', version },
     log,

@@ -68,9 +68,9 @@ export interface AccountChange {
 }
 export interface LoginRequest {
   readonly username: string;
-  /** Wiped when `login` settles. */
+  /** A password; with OAUTHBEARER and XOAUTH2 a token, which only plugins can judge. Wiped when `login` settles. */
   readonly secret: Uint8Array;
-  readonly mechanism: 'PLAIN' | 'LOGIN' | 'HTTP';
+  readonly mechanism: 'PLAIN' | 'LOGIN' | 'OAUTHBEARER' | 'XOAUTH2' | 'HTTP';
   readonly session: SessionInfo;
 }
 export interface SessionInfo {

@@ -1,12 +1,13 @@
 import { isUtf8 } from 'node:buffer';
-import { capabilityText } from '../capabilities.ts';
+import { bearerMechanisms } from '../bearer.ts';
+import { capabilityText, takesTokens } from '../capabilities.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { ImapBad, ImapNo } from '../errors.ts';
 import { args } from '../grammar/args.ts';
 import { Cursor } from '../grammar/cursor.ts';
 import { authenticateRequest, base64 } from '../grammar/session-arguments.ts';
 
-/** AUTHENTICATE PLAIN and LOGIN: RFC 9051 §6.2.2, RFC 4616, RFC 4959 (initial response). */
+/** AUTHENTICATE PLAIN, LOGIN, OAUTHBEARER and XOAUTH2: RFC 9051 §6.2.2, RFC 4616, RFC 7628, RFC 4959 (initial response). */
 export const authenticate = defineCommand({
   name: 'AUTHENTICATE',
   states: ['not-authenticated'],
@@ -17,6 +18,12 @@ export const authenticate = defineCommand({
     const { session } = context;
     const { mechanism, initialResponse } = request;
     const read = mechanisms.get(mechanism);
+    const bearer = takesTokens(session) ? bearerMechanisms.get(mechanism) : undefined;
+    if (bearer !== undefined) {
+      if (!session.wire.mayLogin) throw new ImapNo('PRIVACYREQUIRED', 'Use TLS to log in');
+      await bearer(session, initialResponse ?? (await response(context, '')));
+      return { code: `CAPABILITY ${await capabilityText(session)}`, text: 'Logged in' };
+    }
     if (read === undefined) throw new ImapNo('CANNOT', 'Mechanism is not supported');
     if (!session.wire.mayLogin) throw new ImapNo('PRIVACYREQUIRED', 'Use TLS to log in');
     const { username, secret } = await read(context, initialResponse);

@@ -36,16 +36,21 @@ export class Logins {
   constructor(options: LoginOptions) {
     this.#options = options;
     const { parts, credentials } = options;
-    parts.hooks.core.decide('auth.verify', 'verify', async ({ username, secret }, context): Promise<LoginVerdict | undefined> => {
-      const record = await parts.directory.find(username);
-      if (record === undefined) return undefined;
-      const match = await credentials.verify(record.id, secretOctets(secret), context.signal ?? NEVER);
-      if (match === undefined) return undefined; // its password is somebody else's to know
-      if (match === 'mismatch') return { result: 'reject', reason: 'credentials' };
-      const verdict: LoginVerdict = { result: 'accept', account: { username: record.username } };
-      this.#own.set(verdict, { record, credentialId: match.credentialId });
-      return verdict;
-    });
+    parts.hooks.core.decide(
+      'auth.verify',
+      'verify',
+      async ({ username, mechanism, secret }, context): Promise<LoginVerdict | undefined> => {
+        if (isToken(mechanism)) return undefined; // no password of ours
+        const record = await parts.directory.find(username);
+        if (record === undefined) return undefined;
+        const match = await credentials.verify(record.id, secretOctets(secret), context.signal ?? NEVER);
+        if (match === undefined) return undefined; // its password is somebody else's to know
+        if (match === 'mismatch') return { result: 'reject', reason: 'credentials' };
+        const verdict: LoginVerdict = { result: 'accept', account: { username: record.username } };
+        this.#own.set(verdict, { record, credentialId: match.credentialId });
+        return verdict;
+      },
+    );
   }
 
   /** @throws MailError credentials, disabled, rate, unavailable, policy. Wipes the secret. */
@@ -73,7 +78,7 @@ export class Logins {
               context,
             );
       if (verdict === undefined) {
-        await this.#options.credentials.pretend(secret.bytes(), signal);
+        if (!isToken(request.mechanism)) await this.#options.credentials.pretend(secret.bytes(), signal);
         throw new Rejected('unknown');
       }
       if (verdict.result === 'reject') throw new Rejected(verdict.reason);
@@ -123,7 +128,10 @@ export class Logins {
     const { parts, creation, sessions } = this.#options;
     const { hooks, mails } = parts;
     const own = this.#own.get(verdict);
-    const { record, first } = own === undefined ? await creation.fromSeed(verdict.account, secret) : { record: own.record, first: false };
+    const { record, first } =
+      own === undefined
+        ? await creation.fromSeed(verdict.account, isToken(request.mechanism) ? undefined : secret)
+        : { record: own.record, first: false };
     // The directory's word of a moment ago may be older than the administrator's.
     const now = (await parts.directory.fresh(record.id))?.record;
     if (now === undefined) throw new Rejected('unknown');
@@ -135,7 +143,8 @@ export class Logins {
     try {
       if (hooks.has('auth.succeeded')) {
         const gate = async ({ commit }: { readonly commit: Parameters<typeof createLogin>[0]['commit'] }) => {
-          using lent = createSecret(Uint8Array.from(secret));
+          // A token opens nothing that is sealed under a password.
+          using lent = isToken(request.mechanism) ? undefined : createSecret(Uint8Array.from(secret));
           const login = createLogin({ credentialId: own?.credentialId ?? PASSWORD, secret: lent, session, first, commit });
           await hooks.gate('auth.succeeded', login, { actor, session, account, signal });
         };
@@ -154,6 +163,11 @@ export class Logins {
 }
 
 const NEVER = new AbortController().signal;
+
+/** Mechanisms that carry a token for a plugin to judge (RFC 7628). */
+function isToken(mechanism: LoginRequest['mechanism']): boolean {
+  return mechanism === 'OAUTHBEARER' || mechanism === 'XOAUTH2';
+}
 
 /** Somebody knows the answer, and it is no. */
 class Rejected extends Error {
