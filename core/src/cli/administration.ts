@@ -5,6 +5,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config/schema.ts';
+import type { Explainable } from '../mail/explainable.ts';
+import type { PluginInfo } from '../mail/plugin-administration.ts';
 import type { AccountRecord, NewAccount } from '../mail/services.ts';
 
 export interface NewMessage {
@@ -15,7 +17,16 @@ export interface NewMessage {
   readonly octets: Uint8Array;
 }
 export type BulkOutcome = { readonly username: string; readonly error?: Error };
+/** What commands ask about plugins: `PluginAdministration`, here or in the running server. */
+export interface PluginInspection {
+  list(): Promise<readonly PluginInfo[]>;
+  explain(what: Explainable, name: string | undefined): Promise<readonly string[]>;
+  testLogin(username: string, password: Uint8Array): Promise<{ readonly accepted: boolean; readonly lines: readonly string[] }>;
+  /** A command that a plugin has declared. @throws Error when none has */
+  run(name: string, args: readonly string[], print: (line: string) => void): Promise<void>;
+}
 export interface Administration {
+  readonly plugins: PluginInspection;
   create(account: NewAccount): Promise<AccountRecord>;
   /** One failed account does not stop the others. */
   createMany(accounts: AsyncIterable<NewAccount>): AsyncIterable<BulkOutcome>;
@@ -137,6 +148,24 @@ class RemoteAdministration implements Administration {
     for (const flag of flags) query.append('flag', flag);
     await this.#send('POST', `/v1/accounts/${id}/messages?${query}`, octets, 'message/rfc822');
   }
+  readonly plugins: PluginInspection = {
+    list: async () => ((await this.#json('GET', '/v1/plugins')) as { readonly plugins: readonly PluginInfo[] }).plugins,
+    explain: async (what, name) => {
+      const query = name === undefined ? '' : `?${new URLSearchParams({ name })}`;
+      return ((await this.#json('GET', `/v1/plugins/explain/${what}${query}`)) as { readonly lines: readonly string[] }).lines;
+    },
+    testLogin: async (username, password) => {
+      const body = { username, password: Buffer.from(password).toString('utf8') };
+      return (await this.#json('POST', '/v1/plugins/login-test', body)) as {
+        readonly accepted: boolean;
+        readonly lines: readonly string[];
+      };
+    },
+    run: async (name, args, print) => {
+      const path = `/v1/plugins/commands/${encodeURIComponent(name)}`;
+      for (const line of ((await this.#json('POST', path, { args })) as { readonly lines: readonly string[] }).lines) print(line);
+    },
+  };
   async close(): Promise<void> {}
 
   async #json(method: string, path: string, body?: unknown): Promise<unknown> {

@@ -1,23 +1,32 @@
 /** Commands on a data folder that no server has open. */
 import { createLogger } from '../config/logger.ts';
 import type { Config } from '../config/schema.ts';
+import { PluginAdministration } from '../mail/plugin-administration.ts';
 import type { AccountRecord, NewAccount } from '../mail/services.ts';
 import { type OpenMail, openMail } from '../open-mail.ts';
 import { createActor } from '../plugins/identities.ts';
-import type { Administration, BulkOutcome, NewMessage } from './administration.ts';
+import type { Administration, BulkOutcome, NewMessage, PluginInspection } from './administration.ts';
 
-export async function localAdministration(config: Config): Promise<Administration> {
+export async function localAdministration(config: Config, configFolder: string): Promise<Administration> {
   const log = createLogger({ level: 'warn', pretty: true, to: { write: (line) => process.stderr.write(line) } });
-  return new LocalAdministration(await openMail({ config, log, configFolder: config.data }), config.limits.messageOctets);
+  return new LocalAdministration(await openMail({ config, log, configFolder }), config.limits.messageOctets);
 }
 
 class LocalAdministration implements Administration {
   readonly #mail: OpenMail;
   readonly #messageOctets: number;
+  readonly plugins: PluginInspection;
   readonly #actor = createActor({ type: 'admin', name: 'command line' });
   constructor(mail: OpenMail, messageOctets: number) {
     this.#mail = mail;
     this.#messageOctets = messageOctets;
+    const plugins = new PluginAdministration({ hooks: mail.hooks, services: mail.services, administrator: this.#actor });
+    this.plugins = {
+      list: async () => plugins.list(),
+      explain: (what, name) => plugins.explain(what, name),
+      testLogin: (username, password) => plugins.testLogin(username, password),
+      run: (name, args, print) => plugins.run(name, args, print),
+    };
   }
 
   get #accounts() {

@@ -10,13 +10,14 @@ import { accountCommands, type WithAdministration } from './account-commands.ts'
 import { remoteAdministration, runningServer } from './administration.ts';
 import { importCommand } from './import-command.ts';
 import { type Terminal, UsageError } from './output.ts';
+import { foreignCommand, pluginCommands, runForeign } from './plugin-commands.ts';
 
 export interface ProgramParts {
   readonly terminal: Terminal;
   readonly version: string;
   /** Folder of default.yaml and local.yaml. */
   readonly configFolder: string;
-  readonly serve: (config: Config, options: { readonly configFolder: string }) => Promise<void>;
+  readonly serve: (config: Config, options: { readonly configFolder: string; readonly reread: () => Promise<Config> }) => Promise<void>;
   readonly demo: (options: { readonly keep?: string }) => Promise<void>;
   /** Yields one line for each problem; the last line is a summary. */
   readonly fsck: (config: Config, account: string | undefined) => AsyncIterable<{ readonly problem: boolean; readonly text: string }>;
@@ -43,12 +44,17 @@ export async function run(args: readonly string[], parts: ProgramParts): Promise
     const { config, data } = program.opts<CommonOptions>();
     return startSources({ configFile: config, data, directory: parts.configFolder, env: processEnvironment() });
   };
+  /** Where relative plugin paths and packages are looked up. */
+  const configFolder = (): string => {
+    const { config: file } = program.opts<CommonOptions>();
+    return file === undefined ? parts.configFolder : join(file, '..');
+  };
   const withAdministration: WithAdministration = async (work) => {
     const config = await loadConfig(sources());
     const running = await runningServer(config.data);
     const administration =
       running === undefined
-        ? await (await import('./local-administration.ts')).localAdministration(config)
+        ? await (await import('./local-administration.ts')).localAdministration(config, configFolder())
         : await remoteAdministration(config, running);
     try {
       await work(administration);
@@ -61,8 +67,8 @@ export async function run(args: readonly string[], parts: ProgramParts): Promise
     .command('start')
     .description('run the server until SIGTERM')
     .action(async () => {
-      const { config: file } = program.opts<CommonOptions>();
-      await parts.serve(await loadConfig(sources()), { configFolder: file === undefined ? parts.configFolder : join(file, '..') });
+      const reread = () => loadConfig(sources());
+      await parts.serve(await reread(), { configFolder: configFolder(), reread });
     });
   program
     .command('demo')
@@ -94,12 +100,20 @@ export async function run(args: readonly string[], parts: ProgramParts): Promise
       if (problems > 0) throw new Error(`${problems} problems found`);
     });
   accountCommands(program, withAdministration, terminal);
+  pluginCommands(program, withAdministration, terminal);
   importCommand(program, withAdministration, terminal, async () => (await loadConfig(sources())).limits.messageOctets);
   // Commander's own settings are per command: the options above may also stand behind the command's name.
   for (const command of everyCommand(program)) command.exitOverride().enablePositionalOptions(false);
 
   try {
-    await program.parseAsync(hoistCommonOptions(args), { from: 'user' });
+    const hoisted = hoistCommonOptions(args);
+    const foreign = foreignCommand(program, hoisted);
+    if (foreign === undefined) await program.parseAsync(hoisted, { from: 'user' });
+    else {
+      program.parseOptions([...foreign.before]);
+      const hasPlugins = (await loadConfig(sources())).plugins.length > 0;
+      await runForeign(foreign, { hasPlugins, withAdministration, terminal });
+    }
     return 0;
   } catch (error) {
     return report(error, terminal);

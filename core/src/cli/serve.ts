@@ -3,9 +3,12 @@ import { createLogger } from '../config/logger.ts';
 import type { Config } from '../config/schema.ts';
 import { type RunningServer, startServer } from '../server.ts';
 
-export async function serve(config: Config, options: { readonly configFolder: string }): Promise<void> {
+export async function serve(
+  config: Config,
+  options: { readonly configFolder: string; readonly reread: () => Promise<Config> },
+): Promise<void> {
   const server = await startWith(config, options.configFolder);
-  await untilEnd(server, config);
+  await untilEnd(server, config, options.reread);
 }
 
 export async function startWith(config: Config, configFolder: string): Promise<RunningServer> {
@@ -18,10 +21,15 @@ export async function startWith(config: Config, configFolder: string): Promise<R
   });
 }
 
-export async function untilEnd(server: RunningServer, config: Config): Promise<void> {
+/** `reread`: the configuration as its files say now; of it, certificates and plugins change without a restart. */
+export async function untilEnd(server: RunningServer, config: Config, reread: () => Promise<Config> = async () => config): Promise<void> {
   const log = createLogger(config.log);
   process.on('SIGHUP', () => {
-    server.reload(config).catch((error: unknown) => log.error({ err: error }, 'reload failed, the former certificates and plugins go on'));
+    const reload = async (): Promise<void> => {
+      await server.reload(await reread());
+      log.info({}, 'certificates and plugins read again');
+    };
+    reload().catch((error: unknown) => log.error({ err: error }, 'reload failed, the former certificates and plugins go on'));
   });
   await new Promise<void>((resolve) => {
     let asked = false;

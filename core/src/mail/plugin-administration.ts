@@ -5,6 +5,7 @@ import type { ExplainedTap } from '../plugins/hook-calls.ts';
 import type { PluginHost } from '../plugins/plugin-host.ts';
 import type { TracedTap } from '../plugins/tracer.ts';
 import { MailError } from './errors.ts';
+import type { Explainable } from './explainable.ts';
 import { guarded } from './hook-errors.ts';
 import { runOf } from './journal/uid-runs.ts';
 import type { MailServices } from './services.ts';
@@ -16,8 +17,6 @@ export interface PluginInfo {
   readonly state: 'live' | 'shadow' | 'open breaker';
   readonly hooks: readonly string[];
 }
-export const explainable = ['login', 'deliver', 'fetch'] as const;
-export type Explainable = (typeof explainable)[number];
 
 /** The hooks that each meets, in the order of running. */
 const met: Readonly<Record<Explainable, readonly HookName[]>> = {
