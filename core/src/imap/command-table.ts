@@ -5,6 +5,7 @@ import { authenticate } from './commands/authenticate.ts';
 import { capability } from './commands/capability.ts';
 import { check } from './commands/check.ts';
 import { close, unselect } from './commands/close.ts';
+import { compress } from './commands/compress.ts';
 import { copy } from './commands/copy.ts';
 import { create } from './commands/create.ts';
 import { deleteMailbox } from './commands/delete.ts';
@@ -19,6 +20,7 @@ import { logout } from './commands/logout.ts';
 import { lsub } from './commands/lsub.ts';
 import { getMetadata, setMetadata } from './commands/metadata.ts';
 import { move } from './commands/move.ts';
+import { multisearch } from './commands/multisearch.ts';
 import { namespace } from './commands/namespace.ts';
 import { noop } from './commands/noop.ts';
 import { notify } from './commands/notify.ts';
@@ -42,6 +44,7 @@ export const commandTable: readonly Command[] = [
   authenticate,
   login,
   enable,
+  compress,
   select,
   examine,
   create,
@@ -67,6 +70,7 @@ export const commandTable: readonly Command[] = [
   expunge,
   uidExpunge,
   search,
+  multisearch,
   sort,
   thread,
   fetch,

@@ -18,6 +18,7 @@ import type { TimerOwner, WheelTimer } from '../net/timer-wheel.ts';
 import { AppendLiterals } from './append-literals.ts';
 import { capabilityText } from './capabilities.ts';
 import { type Command, CommandContext, type Completion } from './command.ts';
+import { CompressedSocket, type CompressedSocketOwner } from './compressed-socket.ts';
 import type { ImapEnvironment } from './environment.ts';
 import { ConnectionGone, ImapBad, ImapBye, type ImapNo, isFault } from './errors.ts';
 import { BrokenReply } from './fetch/section-writer.ts';
@@ -37,7 +38,7 @@ function onData(this: Socket, chunk: Buffer): void {
   served.get(this)?.received(chunk);
 }
 function onEnd(this: Socket): void {
-  served.get(this)?.inputEnded();
+  served.get(this)?.socketEnded();
 }
 function onClose(this: Socket): void {
   served.get(this)?.closed();
@@ -64,7 +65,7 @@ export interface ConnectionLimits {
   readonly afterLogin: ReaderLimits;
 }
 
-export class ImapConnection implements Session, LineReaderOwner, TimerOwner, SessionWire {
+export class ImapConnection implements Session, LineReaderOwner, TimerOwner, SessionWire, CompressedSocketOwner {
   readonly respond: Responder;
   readonly session: ImapSession;
   readonly #env: ImapEnvironment;
@@ -73,6 +74,8 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
   readonly #output: SocketOutput;
   readonly #reader: LineReader;
   #socket: Socket;
+  /** On top of `#socket`, after COMPRESS. */
+  #compressed: CompressedSocket | undefined;
   #abort: AbortController | undefined;
   #appends: AppendLiterals | undefined;
   #timer: WheelTimer | undefined;
@@ -138,11 +141,32 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
   /* ── The socket ────────────────────────────────────────────────────────────────────────────────────────────── */
 
   received(chunk: Buffer): void {
-    if (!this.#reader.push(chunk)) this.#socket.pause();
+    if (this.#compressed !== undefined) {
+      if (!this.#isLeaving) this.#compressed.received(chunk);
+    } else if (!this.#reader.push(chunk)) this.#socket.pause();
   }
 
   readable(): void {
-    if (!this.#isClosed) this.#socket.resume();
+    if (this.#isClosed) return;
+    if (this.#compressed === undefined) this.#socket.resume();
+    else this.#compressed.resume();
+  }
+
+  inflated(octets: Buffer): boolean {
+    return this.#reader.push(octets);
+  }
+
+  inputBroken(error: Error): void {
+    this.#env.log.debug({ err: error, session: this.session.info.id }, 'compressed input is broken');
+    this.#bye ??= { code: undefined, text: 'Compressed data is broken' };
+    if (this.#isRunning && !this.#isIdling) this.#socket.destroy();
+    else this.#leave();
+  }
+
+  /** The client's side of the socket has ended: compressed, there may be something left to inflate. */
+  socketEnded(): void {
+    if (this.#compressed === undefined) this.inputEnded();
+    else this.#compressed.ended();
   }
 
   inputEnded(): void {
@@ -188,6 +212,10 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
 
   get canStartTls(): boolean {
     return this.#connection.canUpgrade;
+  }
+
+  get isCompressed(): boolean {
+    return this.#compressed !== undefined;
   }
 
   get remoteAddress(): string {
@@ -298,7 +326,10 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
     // A slow command is not silence; a client that reads nothing is the output's business.
     if (isBusy) this.#heardAt = now;
     if (now - this.#heardAt < this.#env.limits.idleTimeMs) {
-      if (!isBusy && this.#telling === undefined) this.session.rest();
+      if (!isBusy && this.#telling === undefined) {
+        this.session.rest();
+        this.#compressed?.rest();
+      }
       this.#env.wheel.restart(timer);
       return;
     }
@@ -345,6 +376,7 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
   #run(client: ClientCommand): void {
     if (this.#isClosed) return;
     this.#heard();
+    this.#compressed?.mark();
     this.#output.cork();
     let running: Running = { tag: '*', name: '', mayExpunge: false };
     try {
@@ -507,6 +539,7 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
       void this.#upgrade();
       return;
     }
+    if (after === 'compress') this.#compress();
     if (after === 'close') {
       this.#endReason = 'logout';
       this.#isRunning = false;
@@ -540,6 +573,16 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
     this.#reader.next();
     if (this.session.watch !== undefined && this.#mayTell) this.#tellNews();
     if (this.#inputEnded && !this.#isRunning && !this.#isClosed) this.#output.end();
+  }
+
+  /** Whatever came behind the command is compressed already. */
+  #compress(): void {
+    this.#output.uncork();
+    const { messageOctets, imapLiteralsTotalOctets } = this.#env.limits;
+    const early = this.#reader.takeBuffered();
+    this.#compressed = new CompressedSocket(this.#socket, this, messageOctets + imapLiteralsTotalOctets);
+    this.#output.moveTo(this.#compressed);
+    this.#compressed.received(early);
   }
 
   /** Nothing that came in clear behind STARTTLS is ever read (RFC 9051 §11.1). */

@@ -19,6 +19,7 @@ export interface SessionWire {
   /** A password may come over this connection as it is (DESIGN §6, LOGINDISABLED). */
   readonly mayLogin: boolean;
   readonly canStartTls: boolean;
+  readonly isCompressed: boolean;
   readonly remoteAddress: string;
   /** Sends a continuation request and waits for one line. @throws ConnectionGone */
   ask(text: string): Promise<Buffer>;

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { constants, createDeflateRaw, createInflateRaw, type DeflateRaw } from 'node:zlib';
 
 export class WireClient {
   #socket: Socket;
+  #deflate: DeflateRaw | undefined;
   #text = '';
   #waiting: (() => void) | undefined;
   #ended = false;
@@ -51,7 +53,7 @@ export class WireClient {
   }
 
   send(text: string): void {
-    this.#socket.write(text, 'latin1');
+    (this.#deflate ?? this.#socket).write(Buffer.from(text, 'latin1'));
   }
 
   /** One response: a line with its literals, without the last CRLF. Undefined when the server has closed. */
@@ -144,6 +146,20 @@ export class WireClient {
     });
     this.#socket = secure;
     this.#listen(secure);
+  }
+
+  /** After the OK of COMPRESS; by hand, so that tests may send what they like. */
+  compressed(): void {
+    const socket = this.#socket;
+    socket.removeAllListeners('data');
+    const inflate = createInflateRaw({ finishFlush: constants.Z_SYNC_FLUSH });
+    inflate.on('data', (chunk: Buffer) => {
+      this.#text += chunk.toString('latin1');
+      this.#wake();
+    });
+    socket.on('data', (chunk: Buffer) => inflate.write(chunk));
+    this.#deflate = createDeflateRaw({ flush: constants.Z_SYNC_FLUSH });
+    this.#deflate.on('data', (chunk: Buffer) => socket.write(chunk));
   }
 
   destroy(): void {

@@ -1,5 +1,3 @@
-import type { Socket } from 'node:net';
-
 import type { TimerOwner, TimerWheel, WheelTimer } from './timer-wheel.ts';
 
 const BUFFER_OCTETS = 64 * 1024;
@@ -15,6 +13,21 @@ const beyondLatin1 = /[^\0-\xff]/;
 /** The client reads nothing, or the connection has gone; the session must end. */
 export class OutputClosed extends Error {
   override readonly name = 'OutputClosed';
+}
+
+/** What an output needs of a socket, so that something may stand between (compression). */
+export interface OutputSocket {
+  readonly destroyed: boolean;
+  readonly writableEnded: boolean;
+  /** Octets that wait. */
+  readonly writableLength: number;
+  /** `done` when the octets have left, or never will. */
+  write(text: string, encoding: 'latin1', done: () => void): unknown;
+  write(octets: Uint8Array, done: () => void): unknown;
+  end(): unknown;
+  destroy(error?: Error): unknown;
+  once(event: 'close', listener: () => void): unknown;
+  off(event: 'close', listener: () => void): unknown;
 }
 
 export interface OutputShared {
@@ -49,7 +62,7 @@ export class OutputPool {
  */
 export class SocketOutput implements TimerOwner {
   readonly #pool: OutputPool;
-  #socket: Socket;
+  #socket: OutputSocket;
   #text = '';
   #buffer: Buffer | undefined;
   #used = 0;
@@ -58,13 +71,13 @@ export class SocketOutput implements TimerOwner {
   #timer: WheelTimer | undefined;
   #progress: PromiseWithResolvers<void> | undefined;
 
-  constructor(socket: Socket, pool: OutputPool) {
+  constructor(socket: OutputSocket, pool: OutputPool) {
     this.#socket = socket;
     this.#pool = pool;
   }
 
-  /** After STARTTLS: from now on to `socket`. Everything written before must have been flushed. */
-  moveTo(socket: Socket): void {
+  /** After STARTTLS or COMPRESS: from now on to `socket`. Everything written before must have been flushed. */
+  moveTo(socket: OutputSocket): void {
     this.flush();
     this.#socket = socket;
     this.#stopWatching();
