@@ -91,6 +91,7 @@ class ServerParts implements RunningServer {
     this.#token = config.http.apiToken?.reveal() ?? (await tokenFile(config.data, log));
     if (protocols.some((protocol) => config[protocol].listeners.some(({ tls }) => tls !== 'none'))) this.#tls = await this.#openTls();
     await this.mail.services.followers.start();
+    await this.mail.services.searchIndexer.start();
     await this.#openImap();
     await this.#openMaildrop('smtp');
     await this.#openMaildrop('lmtp');
@@ -125,6 +126,7 @@ class ServerParts implements RunningServer {
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     await Promise.all(this.#groups.map((group) => group.stopAccepting()));
+    await this.mail.services.searchIndexer.stop();
     await this.mail.services.followers.stop();
     await this.mail.close();
     this.#wheel.close();

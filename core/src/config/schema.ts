@@ -171,6 +171,13 @@ export const configSchema = Type.Object(
         }),
       }),
     }),
+    search: section('Search', {
+      index: Type.Enum(['on', 'off'] as const, {
+        default: 'on',
+        description:
+          'on: text of mail is indexed behind its delivery, for accounts with more than a few hundred messages; off: every search reads',
+      }),
+    }),
     mail: section('Accounts and mailboxes', {
       domains: Type.Array(Type.String({ minLength: 1, maxLength: 255 }), {
         default: [],

@@ -321,7 +321,7 @@ export class HookedMailAccess implements MailAccess {
     query: SearchQuery,
     options: { readonly within: UidRuns; readonly signal: AbortSignal },
   ): Promise<Uint32Array> {
-    const { hooks, log } = this.#parts;
+    const { hooks, log, searchIndex } = this.#parts;
     const info = this.#known(box);
     const context = { ...this.#context, signal: options.signal };
     let asked = query;
@@ -331,7 +331,13 @@ export class HookedMailAccess implements MailAccess {
     }
     await this.authorize(box, options.within, looksInside(asked) ? 'content' : 'metadata');
     const deps = { content: this.content, log };
-    const find = async (within: UidRuns) => searchMailbox(deps, asked, await this.mail.state(box), within, options.signal);
+    const find = async (within: UidRuns) => {
+      const state = await this.mail.state(box);
+      // Mail of a sealed account is in no index.
+      const isIndexed = searchIndex !== undefined && !this.account.sealed;
+      const narrowed = isIndexed ? await searchIndex.narrow(this.#id, asked, state, within, options.signal) : asked;
+      return searchMailbox(deps, narrowed, state, within, options.signal);
+    };
     if (!hooks.has('search.plan')) return find(options.within);
     const mailbox = mailboxRef(this.#id, info);
     const plan = await guarded(() => hooks.decide('search.plan', { query: asked, mailbox }, context));

@@ -10,6 +10,7 @@ import type { AccountMails } from './journal/account-mail.ts';
 import type { MailLog } from './log.ts';
 import type { MatchWindow } from './match-window.ts';
 import { accountValue } from './sdk-values.ts';
+import type { SearchIndex } from './search-index/search-index.ts';
 import type { AccountRecord } from './services.ts';
 import type { MailSettings } from './settings.ts';
 
@@ -23,6 +24,8 @@ export interface MailParts {
   readonly ingest: Ingest;
   readonly cache: ContentCache;
   readonly matches: MatchWindow;
+  /** `undefined`: it is switched off. */
+  readonly searchIndex: SearchIndex | undefined;
   readonly settings: MailSettings;
   /** Keys the digests of sealed accounts' mail; in memory only. */
   readonly digestKey: Uint8Array;

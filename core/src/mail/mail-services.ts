@@ -23,6 +23,8 @@ import { JournalFollowers } from './journal-followers.ts';
 import type { MailLog } from './log.ts';
 import type { MailParts } from './mail-parts.ts';
 import { MatchWindow } from './match-window.ts';
+import { SearchIndex } from './search-index/search-index.ts';
+import { OBSERVER, SearchIndexer } from './search-index/search-indexer.ts';
 import type { LoggedIn, MailServices, Spool } from './services.ts';
 import type { MailSettings } from './settings.ts';
 
@@ -53,6 +55,8 @@ export interface RunningMailServices extends MailServices {
   readonly delivery: DeliveryService;
   /** The `journal` taps: start before listeners open, stop after they have closed. */
   readonly followers: JournalFollowers;
+  /** Makes the search index: start and stop as `followers`. */
+  readonly searchIndexer: Pick<SearchIndexer, 'start' | 'stop'>;
   /** Entries as the SDK's events, for SSE and push. */
   readonly events: JournalEvents;
   /** For what else is built on the same parts (search, fsck, import). */
@@ -65,6 +69,7 @@ export function createMailServices(options: MailServicesOptions): RunningMailSer
   const codecs = new Codecs({ hooks, actor: actors.system });
   const directory = new Directory({ records: store.records, delimiter: settings.recipientDelimiter });
   const { thresholdOctets, dedupe } = settings.attachments;
+  const searchIndex = settings.search?.index === 'on' ? new SearchIndex({ store, log }) : undefined;
   const parts: MailParts = {
     store,
     hooks,
@@ -74,6 +79,7 @@ export function createMailServices(options: MailServicesOptions): RunningMailSer
     ingest: new Ingest({ contents: store.contents, blobs: store.blobs, codecs, thresholdOctets, dedupe }),
     cache: new ContentCache(CONTENT_CACHE_OCTETS),
     matches: new MatchWindow(now),
+    searchIndex,
     settings,
     digestKey: randomBytes(32),
     log,
@@ -103,6 +109,11 @@ export function createMailServices(options: MailServicesOptions): RunningMailSer
   const quotaOf = async (id: AccountId) => (await directory.get(id))?.quotaOctets ?? settings.defaultQuotaOctets;
   const events = new JournalEvents({ quotaOf });
   const followers = new JournalFollowers({ parts, events, sessionsOf: (id) => sessions.of(id), sleep: options.sleep });
+  const searchIndexer =
+    searchIndex === undefined
+      ? // Switched off, nobody reads on: the journal must not wait for it.
+        { start: () => store.feed.unregister(OBSERVER), stop: async () => {} }
+      : new SearchIndexer({ parts, bus, index: searchIndex, sleep: options.sleep });
   options.host?.bind({ parts, accounts, spool, passwords, bus });
-  return { accounts, delivery, spool, followers, events, parts };
+  return { accounts, delivery, spool, followers, searchIndexer, events, parts };
 }

@@ -13,5 +13,7 @@ export interface MailSettings {
   readonly mailboxes: readonly { readonly name: string; readonly specialUse: SpecialUse }[];
   /** Whether a login replaces a weaker or older hash of its password. */
   readonly passwordUpgrade: 'onLogin' | 'never';
+  /** Absent: no index. */
+  readonly search?: { readonly index: 'on' | 'off' };
   readonly attachments: { readonly thresholdOctets: number; readonly dedupe: 'account' | 'global' };
 }
