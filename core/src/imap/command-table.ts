@@ -22,6 +22,7 @@ import { getMetadata, setMetadata } from './commands/metadata.ts';
 import { move } from './commands/move.ts';
 import { multisearch } from './commands/multisearch.ts';
 import { namespace } from './commands/namespace.ts';
+import { multisearch } from './commands/multisearch.ts';
 import { noop } from './commands/noop.ts';
 import { notify } from './commands/notify.ts';
 import { getQuota, getQuotaRoot, setQuota } from './commands/quota.ts';
@@ -70,6 +71,7 @@ export const commandTable: readonly Command[] = [
   expunge,
   uidExpunge,
   search,
+  multisearch,
   multisearch,
   sort,
   thread,

@@ -3,8 +3,7 @@ import type { Flag, ModSeq, SearchQuery } from '@pochard/plugin-sdk';
 import type { UidRuns } from '../mail/journal/entry.ts';
 import { NO_UIDS } from '../mail/journal/uid-runs.ts';
 import { uidRanges } from '../mail/sdk-values.ts';
-import type { DayNumber, SearchKey } from './grammar/syntax-tree.ts';
-import type { SelectedMailbox } from './selected-mailbox.ts';
+import type { DayNumber, SearchKey, SequenceSet } from './grammar/syntax-tree.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -18,8 +17,14 @@ function midnight(day: DayNumber): Date {
   return new Date(day * DAY_MS);
 }
 
+/** What numbers and \Recent mean in the mailbox that is searched. */
+export interface SearchView {
+  resolveLoosely(set: SequenceSet, by: 'uid' | 'sequence'): UidRuns;
+  recentUids(): UidRuns;
+}
+
 /** `nowMs`: for OLDER and YOUNGER (RFC 5032). */
-export function searchQuery(key: SearchKey, view: SelectedMailbox, nowMs: number): SearchQuery {
+export function searchQuery(key: SearchKey, view: SearchView, nowMs: number): SearchQuery {
   switch (key.op) {
     case 'all':
       return key;
@@ -84,6 +89,24 @@ export function asksModSeq(key: SearchKey): boolean {
     case 'not':
     case 'fuzzy':
       return asksModSeq(key.of);
+    default:
+      return false;
+  }
+}
+
+/** Message numbers and `$`, which mean something in the selected mailbox only. */
+export function asksNumbers(key: SearchKey): boolean {
+  switch (key.op) {
+    case 'sequence':
+      return true;
+    case 'uid':
+      return key.in.saved;
+    case 'and':
+    case 'or':
+      return key.of.some(asksNumbers);
+    case 'not':
+    case 'fuzzy':
+      return asksNumbers(key.of);
     default:
       return false;
   }

@@ -39,7 +39,7 @@ export const search = defineCommand({
   },
 });
 
-interface Found {
+export interface Found {
   /** Sequence numbers or UIDs, rising. */
   readonly numbers: Uint32Array;
   readonly modSeqs: Float64Array;
@@ -70,14 +70,19 @@ function searchLine({ numbers, modSeqs }: Found, withModSeq: boolean): string {
 }
 
 /** RFC 5182 §2.1: with MIN or MAX and nothing else, only those are kept. */
-function savedUids({ min, max, all, count }: SearchReturn, uids: Uint32Array): Uint32Array {
+export function savedUids({ min, max, all, count }: SearchReturn, uids: Uint32Array): Uint32Array {
   if ((!min && !max) || all || count || uids.length === 0) return uids;
   return Uint32Array.from([...(min ? uids.subarray(0, 1) : []), ...(max ? uids.subarray(-1) : [])]);
 }
 
-function esearchLine({ tag, isUid }: CommandContext, { returns }: SearchProgram, { numbers, modSeqs }: Found, withModSeq: boolean): string {
+function esearchLine({ tag, isUid }: CommandContext, { returns }: SearchProgram, found: Found, withModSeq: boolean): string {
+  return `* ESEARCH (TAG "${tag}")${isUid ? ' UID' : ''}${esearchItems(returns, found, withModSeq)}\r\n`;
+}
+
+/** The items of an ESEARCH response, each with a space before it (RFC 4731 §3). */
+export function esearchItems(returns: SearchReturn | undefined, { numbers, modSeqs }: Found, withModSeq: boolean): string {
   const { min, max, all, count } = returns ?? { min: false, max: false, all: true, count: false };
-  let line = `* ESEARCH (TAG "${tag}")${isUid ? ' UID' : ''}`;
+  let line = '';
   if (numbers.length > 0) {
     if (min) line += ` MIN ${numbers[0] ?? 0}`;
     if (max) line += ` MAX ${numbers.at(-1) ?? 0}`;
@@ -85,7 +90,7 @@ function esearchLine({ tag, isUid }: CommandContext, { returns }: SearchProgram,
   }
   if (count) line += ` COUNT ${numbers.length}`;
   if (withModSeq && numbers.length > 0) line += ` MODSEQ ${highest(shownModSeqs(modSeqs, { min, max, whole: all || count }))}`;
-  return `${line}\r\n`;
+  return line;
 }
 
 /** RFC 7162 §3.1.10: of the messages that the answer names. */

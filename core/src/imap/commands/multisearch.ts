@@ -1,0 +1,122 @@
+import { MailError } from '../../mail/errors.ts';
+import type { MailboxInfo } from '../../mail/journal/account-mail.ts';
+import type { UidRuns } from '../../mail/journal/entry.ts';
+import { modSeqAtRow } from '../../mail/journal/layout.ts';
+import { NO_UIDS, runOf, runsOf as uidRunsOf } from '../../mail/journal/uid-runs.ts';
+import { type CommandContext, defineCommand } from '../command.ts';
+import { ImapBad } from '../errors.ts';
+import { args } from '../grammar/args.ts';
+import type { MailboxFilter } from '../grammar/mailbox-filter.ts';
+import { type MultisearchRequest, multisearchRequest } from '../grammar/multisearch.ts';
+import { resolveSet } from '../grammar/sequence-set.ts';
+import type { SearchProgram } from '../grammar/syntax-tree.ts';
+import { mailbox } from '../grammar/write.ts';
+import { nameFilter } from '../mailbox-filters.ts';
+import { asksModSeq, asksNumbers, type SearchView, searchQuery } from '../search-query.ts';
+import type { SelectedMailbox } from '../selected-mailbox.ts';
+import { esearchItems, respondLong, savedUids } from './search.ts';
+
+/**
+ * ESEARCH: RFC 7377 (MULTISEARCH). One response for each mailbox that has something, always with UIDs. Mailboxes that cannot be selected,
+ * or go while the search runs, have nothing.
+ */
+export const multisearch = defineCommand({
+  name: 'ESEARCH',
+  states: ['authenticated'],
+  capability: 'MULTISEARCH',
+  mayExpunge: false,
+  args: args({ request: multisearchRequest }),
+
+  async handle(context, { request: { sources, program } }: { readonly request: MultisearchRequest }) {
+    const { session } = context;
+    const { returns, key, charset } = program;
+    if (charset !== undefined && session.names.utf8 && !session.isRev2) throw new ImapBad('CHARSET is not allowed after UTF8=ACCEPT');
+    if (returns !== undefined && (returns.update || returns.context || returns.partial !== undefined))
+      throw new ImapBad('RETURN option is not supported');
+    const view = session.selected;
+    const isSelectedOnly = sources === undefined || sources.every(({ kind }) => kind === 'SELECTED');
+    if (view === undefined && (sources === undefined || sources.some(({ kind }) => kind === 'SELECTED')))
+      throw new ImapBad('No mailbox selected');
+    if (!isSelectedOnly && asksNumbers(key)) throw new ImapBad('Message numbers are of the selected mailbox only');
+    if (!isSelectedOnly && returns?.save === true) throw new ImapBad('SAVE is for the selected mailbox only');
+    if (asksModSeq(key)) session.enableCondstore();
+    if (returns?.save === true && view !== undefined) view.saved = NO_UIDS;
+    for (const info of mailboxesOf(context, sources)) {
+      if (info.id === view?.box) await searchSelected(context, program, view);
+      else await searchOther(context, program, info);
+    }
+  },
+});
+
+function mailboxesOf({ access, session }: CommandContext, sources: readonly MailboxFilter[] | undefined): readonly MailboxInfo[] {
+  const world = { access, isRouted: session.env.hooks.has('delivery.route') };
+  const filters = sources?.map((source) => nameFilter(source, world)) ?? [];
+  const withSelected = sources === undefined || sources.some(({ kind }) => kind === 'SELECTED');
+  const found: MailboxInfo[] = [];
+  for (const info of access.mail.mailboxes()) {
+    const isWanted = (withSelected && info.id === session.selected?.box) || filters.some((matches) => matches(info.name));
+    if (isWanted && info.selectable) found.push(info);
+  }
+  return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** What the session knows of it, neither more nor less. */
+async function searchSelected(context: CommandContext, program: SearchProgram, view: SelectedMailbox): Promise<void> {
+  const { access, session, signal } = context;
+  const { returns, key } = program;
+  const query = searchQuery(key, view, session.env.now());
+  if (view.exists === 0) return;
+  const uids = await access.search(view.box, query, { within: view.everything, signal });
+  if (returns?.save === true) view.saved = uidRunsOf(savedUids(returns, uids));
+  const modSeqs = new Float64Array(uids.length);
+  let count = 0;
+  view.visit(uidRunsOf(uids), (words, at) => {
+    modSeqs[count++] = modSeqAtRow(words, at);
+    return true;
+  });
+  await answer(context, program, view.info, uids, modSeqs);
+}
+
+async function searchOther(context: CommandContext, program: SearchProgram, info: MailboxInfo): Promise<void> {
+  const { access, session, signal } = context;
+  if (info.messages === 0) return;
+  try {
+    const { uidNext, recentFrom } = info;
+    const within = runOf(1, uidNext - 1);
+    const lastUid = (await access.mail.state(info.id)).uidAt(info.messages);
+    const meaning: SearchView = {
+      resolveLoosely: (set): UidRuns => resolveSet(set, lastUid),
+      recentUids: () => (recentFrom < uidNext ? runOf(recentFrom, uidNext - 1) : NO_UIDS),
+    };
+    const uids = await access.search(info.id, searchQuery(program.key, meaning, session.env.now()), { within, signal });
+    if (uids.length === 0) return;
+    const state = await access.mail.state(info.id);
+    const living = new Uint32Array(uids.length);
+    const modSeqs = new Float64Array(uids.length);
+    let count = 0;
+    state.visit(uidRunsOf(uids), (words, at, uid) => {
+      living[count] = uid;
+      modSeqs[count++] = modSeqAtRow(words, at);
+      return true;
+    });
+    await answer(context, program, info, living.subarray(0, count), modSeqs.subarray(0, count));
+  } catch (error) {
+    if (!(error instanceof MailError) || (error.code !== 'no-such-mailbox' && error.code !== 'not-selectable')) throw error;
+  }
+}
+
+async function answer(
+  context: CommandContext,
+  { returns, key }: SearchProgram,
+  info: MailboxInfo,
+  numbers: Uint32Array,
+  modSeqs: Float64Array,
+): Promise<void> {
+  if (numbers.length === 0) return;
+  const items = esearchItems(returns, { numbers, modSeqs }, asksModSeq(key));
+  if (items === '') return; // SAVE alone
+  const { tag, session, respond } = context;
+  const name = mailbox(info.name, session.names);
+  await respondLong(context, `* ESEARCH (TAG "${tag}" MAILBOX ${name} UIDVALIDITY ${info.uidValidity}) UID${items}\r\n`);
+  if (respond.isFull) await respond.drained();
+}
