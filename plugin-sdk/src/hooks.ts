@@ -36,24 +36,33 @@ export interface Hooks<P extends Permission> {
     readonly verify: Decide<LoginAttempt<SecretFor<P>>, LoginVerdict, Call, 'policy' | 'verify' | 'fallback'>;
     /** The login stands and the session opens: session secrets, rehash, import. May still refuse. */
     readonly succeeded: Gate<Login<SecretFor<P>>, AccountCall>;
+    /** A login was refused or could not be decided: for counting and blocking. */
     readonly failed: Observe<LoginFailure, Call>;
-    /** Before a SASL exchange whose first message names the user. */
+    /** The name is known, the password has not been looked at: may this account use this mechanism? */
     readonly mechanism: Gate<MechanismRequest, Call>;
     /** A password, app password, token or recovery code is about to be created, changed, reset or revoked. */
     readonly credential: Gate<CredentialChange<SecretFor<P>>, AccountCall>;
   };
-  readonly session: { readonly ended: Observe<SessionEnd, AccountCall> };
+  readonly session: {
+    /** A session that had logged in is over, whatever ended it. Session secrets are wiped when the observers are done. */
+    readonly ended: Observe<SessionEnd, AccountCall>;
+  };
   readonly account: {
     /** By name, without a login: API, CLI, delivery to an account not seen yet. */
     readonly lookup: Decide<LookupQuestion, AccountSeed, Call>;
+    /** What is known of an account that is about to be made or brought up to date, by whoever knows of it. */
     readonly provision: Transform<AccountSeed, Call>;
     /** In the commit that makes the account; before its first message can arrive. */
     readonly creating: Gate<AccountCreation<SecretFor<P>>, AccountCall>;
+    /** The mailboxes that a new account begins with, besides INBOX. */
     readonly mailboxes: Transform<readonly MailboxPlan[], AccountCall>;
   };
   readonly rcpt: {
+    /** Whose address is this? The core's own directory is asked first; the core finds loops of aliases. */
     readonly resolve: Decide<RcptQuestion, RcptAnswer, Call>;
+    /** The addresses that one address stands for: lists, forwards. */
     readonly expand: Transform<readonly string[], ExpandCall>;
+    /** Mail for an account that exists: may it come in? The sender waits at RCPT TO. */
     readonly accept: Gate<RcptRequest, AccountCall>;
   };
   readonly delivery: {
@@ -75,29 +84,39 @@ export interface Hooks<P extends Permission> {
     readonly before: Gate<StoreRequest<MessageFor<P>>, AccountCall>;
     /** How content and what is derived from it lie at rest; undone on every read. */
     readonly codec: With<P, 'plaintext', Declare<Codec>>;
+    /** Another place for large parts; it sees encoded octets only. */
     readonly blobs: Declare<BlobDriver>;
   };
   /** What the search index will know of a message. */
   readonly index: {
     readonly document: With<P, 'plaintext', Transform<IndexDocument, AccountCall, 'normal', IndexDocument | Drop>>;
   };
+  /** COPY and MOVE, before anything changes. */
   readonly copy: { readonly before: Gate<CopyRequest, AccountCall> };
   /** Before content dies, whatever the cause; may keep some of it. In slices of at most 1000. */
   readonly expunge: { readonly before: Gate<ExpungeRequest, AccountCall> };
+  /** CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, before anything changes. */
   readonly mailbox: { readonly before: Gate<MailboxChange, AccountCall> };
+  /** What an account may hold; where nobody answers, its own quota or the configured one. */
   readonly quota: { readonly limits: Decide<QuotaQuestion, QuotaLimits, AccountCall> };
   /** Once per command, not per message. */
   readonly fetch: { readonly authorize: Gate<FetchRequest, AccountCall> };
   readonly search: {
+    /** The query as the client gave it, before it is run: synonyms, other spellings. */
     readonly rewrite: With<P, 'plaintext', Transform<SearchQuery, SearchCall>>;
+    /** An answer from an index of one's own. `exact: false` is a superset, which the core checks. */
     readonly plan: With<P, 'plaintext', Decide<SearchQuestion, SearchAnswer, AccountCall>>;
   };
   readonly submission: {
+    /** May this account send under this address? */
     readonly identity: Decide<IdentityQuestion, IdentityAnswer, AccountCall>;
+    /** The whole message is here, nothing is queued. */
     readonly before: Gate<Submission<MessageFor<P>>, AccountCall>;
     /** What goes out; Bcc is gone already. What is signed in the last stage is what is sent. */
     readonly message: With<P, 'plaintext', Transform<Message, SubmissionCall<Message>, 'headers' | 'body' | 'sign'>>;
+    /** What is filed for the sender, and where. */
     readonly sentCopy: Transform<SentCopy, SubmissionCall<MessageFor<P>>>;
+    /** The way out for a domain; where nobody answers, its MX. */
     readonly relay: Decide<RelayQuestion, Relay, AccountCall>;
   };
   /** Everything that has happened, after it is durable. */
@@ -105,11 +124,20 @@ export interface Hooks<P extends Permission> {
   readonly notify: {
     /** What a channel will be told: SSE, WebSocket, webhook, web push. */
     readonly event: Transform<PushEvent, PushCall, 'normal', PushEvent | Drop>;
+    /** Another way to tell subscribers: webhook, MQTT, web push. */
     readonly channel: Declare<PushChannel>;
   };
-  readonly imap: { readonly capabilities: Transform<readonly string[], Call>; readonly command: DeclareCommand };
+  readonly imap: {
+    /** What CAPABILITY says, before and after login. */
+    readonly capabilities: Transform<readonly string[], Call>;
+    /** A command of its own. What its `args` do not parse is BAD before `handle`. */
+    readonly command: DeclareCommand;
+  };
+  /** A resource below `/plugins/<plugin name>`, behind the API's token; its schemas are checked both ways. */
   readonly http: { readonly route: DeclareRoute };
+  /** `pochard NAME ...`: runs in the server when one runs, else on the store. */
   readonly cli: { readonly command: Declare<CliCommand> };
+  /** Asked by `/readyz`: a check that throws or is late makes it 503. */
   readonly health: { readonly check: Declare<HealthCheck> };
 }
 
