@@ -6,14 +6,23 @@
 import type { MailboxInfo, MailboxListener, MailboxState, OpenMailbox } from '../mail/journal/account-mail.ts';
 import { type Entry, MAX_KEYWORDS, SEEN, type UidRuns } from '../mail/journal/entry.ts';
 import { FLAGS, modSeqAtRow, uidAtRow, WORDS } from '../mail/journal/layout.ts';
-import { containsUid as contains, countUids as countOf, intersectUids, NO_UIDS, runsOf, subtractUids } from '../mail/journal/uid-runs.ts';
+import {
+  containsUid as contains,
+  countUids as countOf,
+  intersectUids,
+  NO_UIDS,
+  runsOf,
+  subtractUids,
+  UidRunsBuilder,
+} from '../mail/journal/uid-runs.ts';
 import type { MailAccess } from '../mail/services.ts';
 import type { MailboxId, Seq } from '../store/store.ts';
 import { EarlyListener } from './early-listener.ts';
 import { ImapBad, ImapNo } from './errors.ts';
 import { type FlagTexts, mailboxFlags } from './flag-texts.ts';
 import { resolveSet } from './grammar/sequence-set.ts';
-import { type SequenceSet, STAR } from './grammar/syntax-tree.ts';
+import { type PartialRange, type SequenceSet, STAR } from './grammar/syntax-tree.ts';
+import { partOfRuns } from './partial.ts';
 import { PendingExpunges } from './pending-expunges.ts';
 import { RecentMarks } from './recent-marks.ts';
 import type { Responder } from './responder.ts';
@@ -561,6 +570,18 @@ export class SelectedMailbox implements MailboxListener {
   /** Live messages of the runs: exact, without those that have gone. */
   living(uids: UidRuns): UidRuns {
     return this.state.existing(below(uids, this.#before));
+  }
+
+  /** A page of those messages of the view within the runs whose MODSEQ is above `changedSince` (RFC 9394). */
+  partOf(uids: UidRuns, range: PartialRange, changedSince: Seq): UidRuns {
+    const known = below(uids, this.#before);
+    if (changedSince < 0 && !this.hasPendingExpunges) return partOfRuns(this.state.existing(known), range);
+    const shown = new UidRunsBuilder();
+    this.visit(known, (words, at, uid) => {
+      if (modSeqAtRow(words, at) > changedSince) shown.push(uid);
+      return undefined;
+    });
+    return partOfRuns(shown.done(), range);
   }
 
   /** UIDs of the runs that no message of the view has. */

@@ -12,7 +12,7 @@ import type { FetchRequest } from '../grammar/syntax-tree.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
 import { vanishedSince, writeVanishedEarlier } from '../vanished.ts';
 
-/** FETCH and UID FETCH: RFC 3501 §6.4.5, RFC 9051 §6.4.5, RFC 7162 §3.1.4 and §3.2.6, RFC 3516, RFC 8474, RFC 8514, RFC 8970. */
+/** FETCH and UID FETCH: RFC 3501 §6.4.5, RFC 9051 §6.4.5, RFC 7162 §3.1.4 and §3.2.6, RFC 3516, RFC 8474, RFC 8514, RFC 8970, RFC 9394. */
 export const fetch = defineCommand({
   name: 'FETCH',
   uidForm: true,
@@ -23,7 +23,6 @@ export const fetch = defineCommand({
 
   async handle(context, { messages, request }) {
     const { selected: view, session } = context;
-    if (request.partial !== undefined) throw new ImapBad('PARTIAL is not supported');
     const plan = planFetch(request, context.by);
     if (request.vanished) requireVanished(context, request);
     if (plan.showsModSeq) session.enableCondstore();
@@ -36,6 +35,7 @@ export const fetch = defineCommand({
     if (request.changedSince !== undefined && !view.hasPendingExpunges) {
       uids = intersectUids(uids, view.state.changedSince(request.changedSince)); // reads the changes, not the mailbox
     }
+    if (request.partial !== undefined) uids = view.partOf(uids, request.partial, request.changedSince ?? -1);
     if (uids.length === 0) return;
     await view.access.authorize(view.box, view.living(uids), plan.needsContent || plan.columns.length > 0 ? 'content' : 'metadata');
 

@@ -42,7 +42,7 @@ test('SEARCH with broken arguments is BAD', async (t) => {
     ' MODSEQ',
     ' MODSEQ "/flags/x" 5',
     ' RETURN (NONE) ALL',
-    ' RETURN (PARTIAL 1:2) ALL',
+    ' RETURN (PARTIAL 0:2) ALL',
     ` ${'('.repeat(60)}ALL${')'.repeat(60)}`,
   ]) {
     assert.match((await client.run(`SEARCH${args}`)).at(-1) ?? '', /^\$ BAD /, args);

@@ -6,15 +6,16 @@ import { args } from '../grammar/args.ts';
 import { searchProgram } from '../grammar/search.ts';
 import type { SearchProgram, SearchReturn } from '../grammar/syntax-tree.ts';
 import { numberSet, runsOf } from '../grammar/write.ts';
+import { partOf } from '../partial.ts';
 import { asksModSeq, searchQuery } from '../search-query.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
 
-/** SEARCH and UID SEARCH: RFC 3501 §6.4.4, RFC 9051 §6.4.4, RFC 4731 (ESEARCH), RFC 5182 (SEARCHRES), RFC 5032, RFC 7162 §3.1.5. */
+/** SEARCH and UID SEARCH: RFC 3501 §6.4.4, RFC 9051 §6.4.4, RFC 4731 (ESEARCH), RFC 5182 (SEARCHRES), RFC 5032, RFC 7162 §3.1.5, RFC 9394. */
 export const search = defineCommand({
   name: 'SEARCH',
   uidForm: true,
   states: ['selected'],
-  capability: ['ESEARCH', 'SEARCHRES', 'WITHIN'],
+  capability: ['ESEARCH', 'SEARCHRES', 'WITHIN', 'PARTIAL'],
   mayExpunge: false,
   args: args({ program: searchProgram }),
 
@@ -23,7 +24,7 @@ export const search = defineCommand({
     const { returns, key } = program;
     if (program.charset !== undefined && session.names.utf8 && !session.isRev2)
       throw new ImapBad('CHARSET is not allowed after UTF8=ACCEPT');
-    if (returns !== undefined && (returns.update || returns.context || returns.partial !== undefined)) {
+    if (returns !== undefined && (returns.update || returns.context)) {
       throw new ImapBad('RETURN option is not supported');
     }
     const withModSeq = asksModSeq(key);
@@ -39,7 +40,10 @@ export const search = defineCommand({
   },
 });
 
-export interface Found {
+export type Shown = Pick<SearchReturn, 'min' | 'max' | 'all' | 'count' | 'partial'>;
+const EVERYTHING: Shown = { min: false, max: false, all: true, count: false, partial: undefined };
+
+interface Found {
   /** Sequence numbers or UIDs, rising. */
   readonly numbers: Uint32Array;
   readonly modSeqs: Float64Array;
@@ -69,10 +73,11 @@ function searchLine({ numbers, modSeqs }: Found, withModSeq: boolean): string {
   return `* SEARCH ${numbers.join(' ')}${withModSeq ? ` (MODSEQ ${highest(modSeqs)})` : ''}\r\n`;
 }
 
-/** RFC 5182 §2.1: with MIN or MAX and nothing else, only those are kept. */
-export function savedUids({ min, max, all, count }: SearchReturn, uids: Uint32Array): Uint32Array {
-  if ((!min && !max) || all || count || uids.length === 0) return uids;
-  return Uint32Array.from([...(min ? uids.subarray(0, 1) : []), ...(max ? uids.subarray(-1) : [])]);
+/** RFC 5182 §2.1: with MIN, MAX or PARTIAL and nothing else, only those are kept. */
+export function savedUids({ min, max, all, count, partial }: SearchReturn, uids: Uint32Array): Uint32Array {
+  if ((!min && !max && partial === undefined) || all || count || uids.length === 0) return uids;
+  const part = partial === undefined ? [] : partOf(uids, partial);
+  return Uint32Array.from([...(min ? uids.subarray(0, 1) : []), ...(max ? uids.subarray(-1) : []), ...part]);
 }
 
 function esearchLine({ tag, isUid }: CommandContext, { returns }: SearchProgram, found: Found, withModSeq: boolean): string {
@@ -81,22 +86,24 @@ function esearchLine({ tag, isUid }: CommandContext, { returns }: SearchProgram,
 
 /** The items of an ESEARCH response, each with a space before it (RFC 4731 §3). */
 export function esearchItems(returns: SearchReturn | undefined, { numbers, modSeqs }: Found, withModSeq: boolean): string {
-  const { min, max, all, count } = returns ?? { min: false, max: false, all: true, count: false };
+  const { min, max, all, count, partial } = returns ?? EVERYTHING;
   let line = '';
   if (numbers.length > 0) {
     if (min) line += ` MIN ${numbers[0] ?? 0}`;
     if (max) line += ` MAX ${numbers.at(-1) ?? 0}`;
     if (all) line += ` ALL ${numberSet(runsOf(numbers))}`;
   }
+  if (partial !== undefined) line += ` PARTIAL (${partial.first}:${partial.last} ${numberSet(runsOf(partOf(numbers, partial))) || 'NIL'})`;
   if (count) line += ` COUNT ${numbers.length}`;
-  if (withModSeq && numbers.length > 0) line += ` MODSEQ ${highest(shownModSeqs(modSeqs, { min, max, whole: all || count }))}`;
+  if (withModSeq && numbers.length > 0) line += ` MODSEQ ${highest(shownModSeqs(modSeqs, returns ?? EVERYTHING))}`;
   return line;
 }
 
 /** RFC 7162 §3.1.10: of the messages that the answer names. */
-function shownModSeqs(modSeqs: Float64Array, { min, max, whole }: { min: boolean; max: boolean; whole: boolean }): Float64Array {
-  if (whole || (!min && !max)) return modSeqs;
-  return Float64Array.from([...(min ? modSeqs.subarray(0, 1) : []), ...(max ? modSeqs.subarray(-1) : [])]);
+function shownModSeqs(modSeqs: Float64Array, { min, max, all, count, partial }: Shown): Float64Array {
+  if (all || count || (!min && !max && partial === undefined)) return modSeqs;
+  const part = partial === undefined ? [] : partOf(modSeqs, partial);
+  return Float64Array.from([...(min ? modSeqs.subarray(0, 1) : []), ...(max ? modSeqs.subarray(-1) : []), ...part]);
 }
 
 /** Text of 64 KiB at a time: an answer of a million numbers is several megabytes. */

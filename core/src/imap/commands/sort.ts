@@ -6,8 +6,9 @@ import { type CommandContext, defineCommand } from '../command.ts';
 import { ImapBad } from '../errors.ts';
 import { args } from '../grammar/args.ts';
 import { sortProgram } from '../grammar/sort.ts';
-import type { PartialRange, SearchReturn, SortCriterion as WrittenCriterion } from '../grammar/syntax-tree.ts';
+import type { SearchReturn, SortCriterion as WrittenCriterion } from '../grammar/syntax-tree.ts';
 import { numberSet, runsOf } from '../grammar/write.ts';
+import { partOf } from '../partial.ts';
 import { asksModSeq, searchQuery } from '../search-query.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
 import { respondLong } from './search.ts';
@@ -102,13 +103,6 @@ function esortLine(
   if (count) line += ` COUNT ${sorted.length}`;
   if (withModSeq && sorted.length > 0) line += highestModSeq(modSeqs, savedOf(returns, order)).replace(/[()]/g, '');
   return `${line}\r\n`;
-}
-
-/** RFC 9394 §3.1: negative positions count from the end, -1 is the last. */
-function partOf(numbers: Uint32Array, { first, last }: PartialRange): Uint32Array {
-  return first > 0
-    ? numbers.subarray(first - 1, last)
-    : numbers.subarray(Math.max(0, numbers.length + last), Math.max(0, numbers.length + first + 1));
 }
 
 /** RFC 7162 §3.1.6: of the messages that the answer names. */
