@@ -9,6 +9,8 @@ import type { EventOf, JournalEventType } from './journal-events.ts';
 export interface TapOptions<Stage extends string> {
   readonly stage?: Stage; // the hook's own names; `specs` has their order and where a tap goes that names none
   readonly label?: string; // when a plugin taps one hook twice
+  /** A server that does not call this hook yet loads the plugin without this tap. Without the option it refuses the plugin. */
+  readonly whenMissing?: 'skip';
 }
 
 /** The first answer wins; `undefined`, or no return at all, is "not mine". */

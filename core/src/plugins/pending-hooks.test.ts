@@ -54,6 +54,18 @@ for (const [name, reason] of Object.entries(pendingHooks)) {
   });
 }
 
+test('a tap that says it can be missed is left out, and the plugin loads', async () => {
+  const host = new PluginHost({ log: silentLog, configFolder: '.' });
+  const plugin = pluginOf(({ hooks }) => {
+    hooks.submission.relay.decide(() => undefined, { whenMissing: 'skip' });
+    hooks.rcpt.accept.gate(() => undefined, { whenMissing: 'skip' });
+  });
+  await host.reload([{ plugin }]);
+  assert.deepEqual(host.explain('submission.relay'), []);
+  assert.equal(host.explain('rcpt.accept').length, 1);
+  await host.close();
+});
+
 test('an event that the journal does not hold is refused as well', async () => {
   const host = new PluginHost({ log: silentLog, configFolder: '.' });
   for (const type of pendingEvents) {

@@ -57,6 +57,7 @@ export class Registration {
   }
 
   #tap(hook: TappedName, fn: unknown, options: TapOptions<string> | undefined): void {
+    if (options?.whenMissing === 'skip' && this.#options.pending[hook] !== undefined) return;
     const guarded = this.#guard(hook, fn, options);
     const { entry, beforeCore } = this.#options;
     if (entry.shadow === true && specs[hook].kind === 'observe') return; // would act twice

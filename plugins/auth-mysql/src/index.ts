@@ -121,10 +121,13 @@ export const plugin = definePlugin({
       return limitsOf(known.value);
     });
 
-    hooks.submission.identity.decide(async ({ address }, { account, signal }) => {
-      const name = lookupName(address);
-      return name !== undefined && (await directory.reaches(name, account.username, signal)) ? { allowed: true } : undefined;
-    });
+    hooks.submission.identity.decide(
+      async ({ address }, { account, signal }) => {
+        const name = lookupName(address);
+        return name !== undefined && (await directory.reaches(name, account.username, signal)) ? { allowed: true } : undefined;
+      },
+      { whenMissing: 'skip' }, // logins and mail do not need it
+    );
 
     const { user, mailbox, alias, domain, domainAlias } = statements;
     try {
