@@ -8,9 +8,10 @@ import { normaliseCrlf } from '../mime/crlf.ts';
 import type { AnnouncedLiteral, Literal, LiteralDecision } from '../net/line-reader.ts';
 import type { ImapLog } from './environment.ts';
 import { ImapBad, ImapNo } from './errors.ts';
-import { appendSoFar } from './grammar/append.ts';
+import { appendMessageSoFar, appendSoFar } from './grammar/append.ts';
 import { Cursor } from './grammar/cursor.ts';
 import { mailboxName } from './grammar/mailbox-name.ts';
+import { oneMessage } from './grammar/sequence-set.ts';
 import { commandName, commandTag } from './grammar/session-arguments.ts';
 import { ImapSyntaxError } from './grammar/syntax-error.ts';
 import { type ImapSession, UTF8_ACCEPT } from './session.ts';
@@ -23,7 +24,7 @@ const MEMORY_TOTAL_OCTETS = 256 * KIB;
 /** How far the spool may fall behind the socket. */
 const STREAM_OCTETS = 128 * KIB;
 
-/** One APPEND's messages, from the first announcement to the end of the command. */
+/** One APPEND's or REPLACE's messages, from the first announcement to the end of the command. */
 export class AppendLiterals {
   readonly #streams = new Map<Writable, Promise<MessageSource>>();
   readonly #taken: MessageSource[] = [];
@@ -95,7 +96,7 @@ export class AppendLiterals {
 /** Reported where the source is awaited. */
 function ignoreStreamError(): void {}
 
-/** Undefined: not the message of an APPEND, so an ordinary literal. */
+/** Undefined: not the message of an APPEND or REPLACE, so an ordinary literal. */
 function appendTarget(
   announced: AnnouncedLiteral,
   session: ImapSession,
@@ -103,11 +104,17 @@ function appendTarget(
   const cursor = new Cursor(announced, session.names);
   let arguments_: number;
   let mailbox: string;
+  let isReplace: boolean;
   try {
     commandTag(cursor);
     const { name, uid } = commandName(cursor);
-    if (name !== 'APPEND' || uid) return undefined;
+    isReplace = name === 'REPLACE';
+    if (!isReplace && (name !== 'APPEND' || uid)) return undefined;
     cursor.space();
+    if (isReplace) {
+      oneMessage(cursor);
+      cursor.space();
+    }
     arguments_ = cursor.offset;
     if (arguments_ === announced.literal.at) return undefined; // the mailbox name
     mailbox = mailboxName(cursor);
@@ -116,9 +123,9 @@ function appendTarget(
     throw error;
   }
   try {
-    cursor.offset = arguments_;
-    const { messages } = appendSoFar(cursor);
-    const last = messages.at(-1);
+    if (isReplace) cursor.space();
+    else cursor.offset = arguments_;
+    const last = isReplace ? appendMessageSoFar(cursor) : appendSoFar(cursor).messages.at(-1);
     if (last === undefined || !('sizeOctets' in last.content)) return { refuse: new ImapBad('CATENATE is not supported') };
     if (last.utf8 && (session.enabled & UTF8_ACCEPT) === 0 && !session.isRev2) return { refuse: new ImapBad('UTF8=ACCEPT is not enabled') };
   } catch (error) {

@@ -22,11 +22,11 @@ import { getMetadata, setMetadata } from './commands/metadata.ts';
 import { move } from './commands/move.ts';
 import { multisearch } from './commands/multisearch.ts';
 import { namespace } from './commands/namespace.ts';
-import { multisearch } from './commands/multisearch.ts';
 import { noop } from './commands/noop.ts';
 import { notify } from './commands/notify.ts';
 import { getQuota, getQuotaRoot, setQuota } from './commands/quota.ts';
 import { rename } from './commands/rename.ts';
+import { replace } from './commands/replace.ts';
 import { search } from './commands/search.ts';
 import { examine, select } from './commands/select.ts';
 import { sort } from './commands/sort.ts';
@@ -58,6 +58,7 @@ export const commandTable: readonly Command[] = [
   namespace,
   status,
   append,
+  replace,
   idle,
   getQuota,
   getQuotaRoot,
@@ -71,7 +72,6 @@ export const commandTable: readonly Command[] = [
   expunge,
   uidExpunge,
   search,
-  multisearch,
   multisearch,
   sort,
   thread,

@@ -156,14 +156,20 @@ export class HookedMailAccess implements MailAccess {
   ): Promise<{ readonly uidValidity: number; readonly uids: readonly number[] }> {
     const way = this.#wayIn();
     const items: AppendItem[] = [];
-    for (const { source, flags, internalDate } of messages) {
-      if (source.sizeOctets > this.#parts.settings.messageOctets) throw new MailError('too-big', 'Message is too large');
-      const message = await this.#parts.ingest.parse(source, 'parse', signal);
-      const date = internalDate ?? Math.floor(this.#parts.now() / 1000);
-      items.push(await this.prepareItem(box, message, { flags, date, way, signal }));
-    }
+    for (const message of messages) items.push(await this.#received(box, message, way, signal));
     const { uidValidity, uids } = await this.#commitAppend(box, items, way);
     return { uidValidity, uids };
+  }
+
+  async #received(
+    box: MailboxId,
+    { source, flags, internalDate }: AppendMessage,
+    way: SdkOrigin,
+    signal: AbortSignal,
+  ): Promise<AppendItem> {
+    if (source.sizeOctets > this.#parts.settings.messageOctets) throw new MailError('too-big', 'Message is too large');
+    const message = await this.#parts.ingest.parse(source, 'parse', signal);
+    return this.prepareItem(box, message, { flags, date: internalDate ?? Math.floor(this.#parts.now() / 1000), way, signal });
   }
 
   /** `append.match`, `store.before`, codecs: everything before the commit of one message. `key` is its idempotency key, if it has one. */
@@ -265,6 +271,22 @@ export class HookedMailAccess implements MailAccess {
     // What was not asked about (it came, or got \Deleted, meanwhile) stays.
     const { seq, gone } = await this.#committed(this.mail.expunge(box, subtractUids(asked, kept), cause, this.#origin, options));
     return { seq, gone, kept, keptText: text };
+  }
+
+  async replace(
+    box: MailboxId,
+    uid: number,
+    to: MailboxId,
+    message: AppendMessage,
+    signal: AbortSignal,
+  ): Promise<{ readonly seq: number; readonly uidValidity: number; readonly uid: number }> {
+    const way = this.#wayIn();
+    if (this.#parts.hooks.has('expunge.before')) {
+      const { kept, text } = await this.keptOf(this.#known(box), runOf(uid, uid), 'replace', 'all');
+      if (kept.length > 0) throw new MailError('held', text ?? 'The message may not be removed');
+    }
+    const { content, flags, date } = await this.#received(to, message, way, signal); // without its key: a draft that is equal replaces all the same
+    return this.#committed(this.mail.replace(box, uid, to, { content, flags, date }, this.#origin, await this.#limits(way)));
   }
 
   /** `expunge.before`, in slices: which messages it was asked about, and which must stay. Removes nothing. */

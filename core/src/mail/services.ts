@@ -192,6 +192,18 @@ export interface MailAccess {
     options?: { readonly onlyDeleted?: boolean },
   ): Promise<{ readonly seq: number; readonly gone: UidRuns; readonly kept: UidRuns; readonly keptText: string | undefined }>;
 
+  /**
+   * REPLACE (RFC 8508): as {@link append} and {@link expunge} of one message, in one entry. @throws MailError held when `expunge.before`
+   * keeps the old one, expunged when it has gone; nothing has changed then
+   */
+  replace(
+    box: MailboxId,
+    uid: number,
+    to: MailboxId,
+    message: AppendMessage,
+    signal: AbortSignal,
+  ): Promise<{ readonly seq: number; readonly uidValidity: number; readonly uid: number }>;
+
   /** `fetch.authorize`, once per command. @throws MailError forbidden, locked, policy */
   authorize(box: MailboxId, uids: UidRuns, wants: 'metadata' | 'content'): Promise<void>;
   /** `search.rewrite`, `search.plan`, then columns, then text; exact. Works in slices. UIDs ascending, at the head. */

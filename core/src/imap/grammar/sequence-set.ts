@@ -45,6 +45,12 @@ export const plainSet: Reader<SequenceSet> = (cursor) => {
 /** The messages argument of FETCH, STORE, COPY, MOVE; UIDs or sequence numbers as the command's form says. */
 export const messageSet = sequenceSet;
 
+/** A single sequence number or UID, or `*`: the message of REPLACE (RFC 8508 §4). */
+export const oneMessage: Reader<SequenceSet> = (cursor) => {
+  const number = seqNumber(cursor);
+  return { ranges: Uint32Array.of(number, number), saved: false };
+};
+
 /** True if a sequence-set can begin with this octet. */
 export function startsSet(octet: number): boolean {
   return (octet >= 0x30 && octet <= 0x39) || octet === STAR_SIGN || octet === DOLLAR;
