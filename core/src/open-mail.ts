@@ -120,7 +120,7 @@ async function openStore({ config, log, onStoreFailure }: OpenMailOptions): Prom
   });
 }
 
-function mailSettings({ mail, store, search, limits, passwords }: Config, hostname: string): MailSettings {
+function mailSettings({ mail, store, search, limits, passwords, auth }: Config, hostname: string): MailSettings {
   const { archive, drafts, junk, sent, trash } = mail.specialUse;
   const named = [
     { name: drafts, specialUse: '\\Drafts' },
@@ -136,6 +136,7 @@ function mailSettings({ mail, store, search, limits, passwords }: Config, hostna
     recipientDelimiter: mail.recipientDelimiter,
     mailboxes: named.filter(({ name }) => name !== ''),
     passwordUpgrade: passwords.upgrade,
+    scram: auth.scram,
     search,
     attachments: store.attachments,
   };

@@ -159,6 +159,7 @@ class ServerParts implements RunningServer {
       limits: config.limits,
       cleartextLogin: config.auth.cleartextLogin,
       tokens: config.auth.tokens,
+      scram: config.auth.scram,
       hostname: this.mail.hostname,
       version: VERSION,
       log,

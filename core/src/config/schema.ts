@@ -114,6 +114,11 @@ export const configSchema = Type.Object(
         default: 'loopback',
         description: 'from where a password may come without TLS; elsewhere LOGINDISABLED',
       }),
+      scram: Type.Enum(['off', 'on'] as const, {
+        default: 'off',
+        description:
+          'on: IMAP offers SCRAM-SHA-256; keys for it (PBKDF2) are kept beside the Argon2id hash, and who steals them may guess faster',
+      }),
       tokens: Type.Enum(['off', 'on'] as const, {
         default: 'off',
         description: 'on: a plugin of yours judges tokens, so IMAP offers OAUTHBEARER and XOAUTH2',

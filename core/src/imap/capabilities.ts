@@ -24,6 +24,7 @@ export const features: readonly Feature[] = [
   { capability: 'SASL-IR', isOffered: beforeLogin }, // RFC 4959
   { capability: 'AUTH=PLAIN', isOffered: mayAuthenticate },
   { capability: 'AUTH=LOGIN', isOffered: mayAuthenticate },
+  { capability: 'AUTH=SCRAM-SHA-256', isOffered: (session) => mayAuthenticate(session) && session.env.scram === 'on' }, // RFC 7677
   { capability: 'AUTH=OAUTHBEARER', isOffered: (session) => mayAuthenticate(session) && takesTokens(session) }, // RFC 7628
   { capability: 'AUTH=XOAUTH2', isOffered: (session) => mayAuthenticate(session) && takesTokens(session) },
   { capability: 'STARTTLS', isOffered: (session) => beforeLogin(session) && session.wire.canStartTls },

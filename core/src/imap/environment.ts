@@ -24,6 +24,8 @@ export interface ImapEnvironment {
   readonly actor: Actor;
   readonly limits: Limits;
   readonly cleartextLogin: 'never' | 'loopback' | 'always';
+  /** SCRAM-SHA-256 is offered (`auth.scram`). */
+  readonly scram: 'off' | 'on';
   /** Some plugin judges tokens: OAUTHBEARER and XOAUTH2 are offered (`auth.tokens`). */
   readonly tokens: 'off' | 'on';
   /** Name and version that ID tells. */

@@ -32,6 +32,7 @@ export interface HouseOptions {
   readonly tls?: ListenerAddress['tls'];
   readonly cleartextLogin?: 'never' | 'loopback' | 'always';
   readonly tokens?: 'off' | 'on';
+  readonly scram?: 'off' | 'on';
   readonly quotaOctets?: number;
   /** Packed mailboxes kept in memory that no session uses right now. */
   readonly packedOctets?: number;
@@ -158,6 +159,7 @@ export async function imapHouse(t: TestContext, options: HouseOptions = {}): Pro
         { name: 'Sent', specialUse: '\\Sent' },
       ],
       passwordUpgrade: 'onLogin',
+      scram: options.scram ?? 'off',
       attachments: { thresholdOctets: 50_000, dedupe: 'account' },
     },
     log,
@@ -172,6 +174,7 @@ export async function imapHouse(t: TestContext, options: HouseOptions = {}): Pro
     limits,
     cleartextLogin: options.cleartextLogin ?? 'loopback',
     tokens: options.tokens ?? 'off',
+    scram: options.scram ?? 'off',
     hostname: 'mx.example.test',
     version: '0.0.0-test',
     log,

@@ -23,6 +23,8 @@ export interface ImapServerOptions {
   readonly limits: Limits;
   /** Where a password may come without TLS (`auth.cleartextLogin`). */
   readonly cleartextLogin: 'never' | 'loopback' | 'always';
+  /** SCRAM-SHA-256 (`auth.scram`); off when absent. */
+  readonly scram?: 'off' | 'on';
   /** OAUTHBEARER and XOAUTH2 while a plugin taps `auth.verify` (`auth.tokens`); off when absent. */
   readonly tokens?: 'off' | 'on';
   readonly hostname: string;
@@ -68,7 +70,20 @@ function readerLimits(limits: Limits): { readonly beforeLogin: ReaderLimits; rea
 }
 
 export function createImapServer(options: ImapServerOptions): ImapServer {
-  const { services, hooks, actor, limits, cleartextLogin, tokens = 'off', hostname, version, log, wheel, now = Date.now } = options;
+  const {
+    services,
+    hooks,
+    actor,
+    limits,
+    cleartextLogin,
+    tokens = 'off',
+    scram = 'off',
+    hostname,
+    version,
+    log,
+    wheel,
+    now = Date.now,
+  } = options;
   const { blockedWriteTimeMs, queuedOutputOctets } = limits;
   const env: ImapEnvironment = {
     services,
@@ -77,6 +92,7 @@ export function createImapServer(options: ImapServerOptions): ImapServer {
     limits,
     cleartextLogin,
     tokens,
+    scram,
     hostname,
     software: { name: 'Pochard', version },
     log,

@@ -1,6 +1,6 @@
 /** What a session has come to: who is logged in, which mailbox is selected, what was enabled. The connection around it speaks. */
 import type { Account, Session as SdkSession } from '@pochard/plugin-sdk';
-import type { LoggedIn, LoginRequest, SessionInfo } from '../mail/services.ts';
+import type { LoggedIn, LoginRequest, PasswordLogin, SessionInfo } from '../mail/services.ts';
 import type { MailboxId } from '../store/store.ts';
 import type { AppendLiterals } from './append-literals.ts';
 import type { SessionState } from './command.ts';
@@ -113,10 +113,15 @@ export class ImapSession implements ViewOwner {
   }
 
   /** The secret is wiped. @throws MailError as `Accounts.login`; ImapNo LIMIT */
-  async logIn(username: string, secret: Uint8Array, mechanism: LoginRequest['mechanism']): Promise<void> {
+  logIn(username: string, secret: Uint8Array, mechanism: PasswordLogin['mechanism']): Promise<void> {
+    return this.enter({ username, secret, mechanism, session: this.info });
+  }
+
+  /** The same for any way to log in. */
+  async enter(request: LoginRequest): Promise<void> {
     let login: LoggedIn;
     try {
-      login = await this.env.services.accounts.login({ username, secret, mechanism, session: this.info }, this.signal);
+      login = await this.env.services.accounts.login(request, this.signal);
     } catch (error) {
       this.wire.loginFailed();
       throw error;

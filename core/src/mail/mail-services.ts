@@ -93,6 +93,7 @@ export function createMailServices(options: MailServicesOptions): RunningMailSer
     cache: options.credentialCache,
     log,
     upgrade: settings.passwordUpgrade,
+    scram: settings.scram ?? 'off',
   });
   const creation = new AccountCreation(parts, credentials);
   const opened = (id: AccountId, { account, session }: LoggedIn) => {

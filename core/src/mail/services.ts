@@ -4,6 +4,7 @@
  */
 import type { Account, Actor, SearchQuery, Session, SpecialUse } from '@pochard/plugin-sdk';
 import type { MimePart } from '../mime/part.ts';
+import type { ScramKeys } from '../passwords/scram-keys.ts';
 import type { AccountId, ContentId, MailboxId, MetaColumn } from '../store/store.ts';
 import type { AccountMail, FlagChange, Limits, MailboxInfo, MailboxListener, OpenMailbox, Relocated } from './journal/account-mail.ts';
 import type { GoneCause, UidRuns } from './journal/entry.ts';
@@ -66,13 +67,22 @@ export interface AccountChange {
   readonly allow?: readonly ProtocolName[];
   readonly disabled?: boolean;
 }
-export interface LoginRequest {
+export interface PasswordLogin {
   readonly username: string;
   /** A password; with OAUTHBEARER and XOAUTH2 a token, which only plugins can judge. Wiped when `login` settles. */
   readonly secret: Uint8Array;
   readonly mechanism: 'PLAIN' | 'LOGIN' | 'OAUTHBEARER' | 'XOAUTH2' | 'HTTP';
   readonly session: SessionInfo;
 }
+/** SCRAM-SHA-256 (RFC 5802): the password is never here. */
+export interface ScramLogin {
+  readonly username: string;
+  readonly mechanism: 'SCRAM-SHA-256';
+  /** Asks the client for its proof; of a user who is not there too, whom no proof fits. @returns whether the proof is right */
+  readonly exchange: (keys: ScramKeys) => Promise<boolean>;
+  readonly session: SessionInfo;
+}
+export type LoginRequest = PasswordLogin | ScramLogin;
 export interface SessionInfo {
   readonly id: string;
   readonly protocol: ProtocolName;

@@ -13,6 +13,8 @@ export interface MailSettings {
   readonly mailboxes: readonly { readonly name: string; readonly specialUse: SpecialUse }[];
   /** Whether a login replaces a weaker or older hash of its password. */
   readonly passwordUpgrade: 'onLogin' | 'never';
+  /** Whether keys of SCRAM-SHA-256 are kept beside new hashes; off when absent. */
+  readonly scram?: 'off' | 'on';
   /** Absent: no index. */
   readonly search?: { readonly index: 'on' | 'off' };
   readonly attachments: { readonly thresholdOctets: number; readonly dedupe: 'account' | 'global' };

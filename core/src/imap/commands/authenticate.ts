@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import type { ScramKeys } from '../../passwords/scram-keys.ts';
 import { bearerMechanisms } from '../bearer.ts';
 import { capabilityText, takesTokens } from '../capabilities.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
@@ -6,8 +7,9 @@ import { ImapBad, ImapNo } from '../errors.ts';
 import { args } from '../grammar/args.ts';
 import { Cursor } from '../grammar/cursor.ts';
 import { authenticateRequest, base64 } from '../grammar/session-arguments.ts';
+import { readClientFirst, scramExchange } from '../scram.ts';
 
-/** AUTHENTICATE PLAIN, LOGIN, OAUTHBEARER and XOAUTH2: RFC 9051 §6.2.2, RFC 4616, RFC 7628, RFC 4959 (initial response). */
+/** AUTHENTICATE PLAIN, LOGIN, SCRAM-SHA-256, OAUTHBEARER and XOAUTH2: RFC 9051 §6.2.2, RFC 4616, RFC 5802, RFC 7628, RFC 4959 (initial response). */
 export const authenticate = defineCommand({
   name: 'AUTHENTICATE',
   states: ['not-authenticated'],
@@ -18,6 +20,14 @@ export const authenticate = defineCommand({
     const { session } = context;
     const { mechanism, initialResponse } = request;
     const read = mechanisms.get(mechanism);
+    if (mechanism === 'SCRAM-SHA-256' && session.env.scram === 'on') {
+      if (!session.wire.mayLogin) throw new ImapNo('PRIVACYREQUIRED', 'Use TLS to log in');
+      const first = readClientFirst(initialResponse ?? (await response(context, '')));
+      const send = (text: string): Promise<Buffer> => response(context, Buffer.from(text, 'utf8').toString('base64'));
+      const exchange = (keys: ScramKeys): Promise<boolean> => scramExchange(first, keys, send);
+      await session.enter({ username: first.username, mechanism, exchange, session: session.info });
+      return { code: `CAPABILITY ${await capabilityText(session)}`, text: 'Logged in' };
+    }
     const bearer = takesTokens(session) ? bearerMechanisms.get(mechanism) : undefined;
     if (bearer !== undefined) {
       if (!session.wire.mayLogin) throw new ImapNo('PRIVACYREQUIRED', 'Use TLS to log in');

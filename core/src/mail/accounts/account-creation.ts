@@ -9,7 +9,7 @@ import { MailError } from '../errors.ts';
 import { asMailError, guarded } from '../hook-errors.ts';
 import { accountOf, type MailParts } from '../mail-parts.ts';
 import type { AccountRecord, NewAccount, ProtocolName } from '../services.ts';
-import { type Credentials, PASSWORD } from './credentials.ts';
+import { type Credentials, PASSWORD, type StoredPassword } from './credentials.ts';
 import { normalizeAddress, normalizeUsername } from './names.ts';
 
 const PROTOCOLS: readonly ProtocolName[] = ['imap', 'submission', 'http'];
@@ -124,10 +124,11 @@ export class AccountCreation {
     return record;
   }
 
-  async #hashOf(password: Uint8Array | undefined, passwordHash: string | undefined): Promise<string | undefined> {
+  async #hashOf(password: Uint8Array | undefined, passwordHash: string | undefined): Promise<StoredPassword | undefined> {
     try {
       if (passwordHash !== undefined) this.#credentials.requireUsable(passwordHash);
-      return passwordHash ?? (password === undefined ? undefined : await this.#credentials.hash(password, new AbortController().signal));
+      if (passwordHash !== undefined) return { hash: passwordHash };
+      return password === undefined ? undefined : await this.#credentials.hash(password, new AbortController().signal);
     } catch (error) {
       if (!(error instanceof PasswordError)) throw error;
       const isBusy = error.code === 'unavailable' || error.code === 'closed';

@@ -131,8 +131,8 @@ export class AccountService implements Accounts {
     const account = await accountOf(this.#parts, record);
     const octets = 'password' in password ? password.password : undefined;
     try {
-      const hash = 'passwordHash' in password ? password.passwordHash : await this.#credentials.hash(password.password, NEVER);
-      if ('passwordHash' in password) this.#credentials.requireUsable(hash);
+      const stored = 'passwordHash' in password ? { hash: password.passwordHash } : await this.#credentials.hash(password.password, NEVER);
+      if ('passwordHash' in password) this.#credentials.requireUsable(stored.hash);
       // Without the password nobody can wrap the key of sealed mail under it.
       if (octets === undefined && account.sealed)
         throw new MailError('unsupported', 'An encrypted account needs the password, not its hash');
@@ -146,7 +146,7 @@ export class AccountService implements Accounts {
         },
         async (writes) => {
           const mail = await mails.get(id);
-          await mail.writeRecords([this.#credentials.setting(id, PASSWORD, hash), ...writes], { by: 'api', actor: actors.system.name });
+          await mail.writeRecords([this.#credentials.setting(id, PASSWORD, stored), ...writes], { by: 'api', actor: actors.system.name });
           this.#parts.codecs.forget(id);
         },
       );

@@ -1,6 +1,7 @@
 /** Passwords of accounts, hashed, as records that leave with the account. */
 import type { CredentialCache } from '../../passwords/credential-cache.ts';
 import type { Passwords } from '../../passwords/passwords.ts';
+import { deriveScramKeys, readScramKeys, type ScramKeys, writeScramKeys } from '../../passwords/scram-keys.ts';
 import type { AccountId, RecordRow, Records, RecordWrite } from '../../store/store.ts';
 import type { MailLog } from '../log.ts';
 
@@ -8,12 +9,20 @@ import type { MailLog } from '../log.ts';
 export const PASSWORD = 'password';
 const MAX_CREDENTIALS = 100;
 
+/** A password as it is kept. */
+export interface StoredPassword {
+  readonly hash: string;
+  /** Keys of SCRAM-SHA-256, when `auth.scram` was on and the password itself was at hand. */
+  readonly scram?: string | undefined;
+}
+
 export class Credentials {
   readonly #records: Records;
   readonly #passwords: Passwords;
   readonly #cache: CredentialCache;
   readonly #log: MailLog;
   readonly #upgrade: 'onLogin' | 'never';
+  readonly #scram: 'off' | 'on';
 
   constructor(options: {
     readonly records: Records;
@@ -21,7 +30,9 @@ export class Credentials {
     readonly cache: CredentialCache;
     readonly log: MailLog;
     readonly upgrade: 'onLogin' | 'never';
+    readonly scram: 'off' | 'on';
   }) {
+    this.#scram = options.scram;
     this.#upgrade = options.upgrade;
     this.#records = options.records;
     this.#passwords = options.passwords;
@@ -46,7 +57,8 @@ export class Credentials {
       const hash = hashOf(row);
       if ((await this.#passwords.verify(secret, hash, signal)) === 'mismatch') continue;
       this.#cache.remember(id, versionOf(row), secret);
-      if (this.#upgrade === 'onLogin' && this.#passwords.needsRehash(hash)) await this.#rehash(id, row, secret, signal);
+      const lacksScram = this.#scram === 'on' && row.key === PASSWORD && scramOf(row) === undefined;
+      if (lacksScram || (this.#upgrade === 'onLogin' && this.#passwords.needsRehash(hash))) await this.#rehash(id, row, secret, signal);
       return { credentialId: row.key };
     }
     return rows.some(({ key }) => key === PASSWORD) ? 'mismatch' : undefined;
@@ -58,14 +70,22 @@ export class Credentials {
   }
 
   /** The write that sets a credential. */
-  setting(id: AccountId, credentialId: string, hash: string): RecordWrite {
-    return { table: tableOf(id), key: credentialId, value: { hash } };
+  setting(id: AccountId, credentialId: string, { hash, scram }: StoredPassword): RecordWrite {
+    return { table: tableOf(id), key: credentialId, value: scram === undefined ? { hash } : { hash, scram } };
   }
 
   /** @throws PasswordError */
-  hash(secret: Uint8Array, signal: AbortSignal): Promise<string> {
-    return this.#passwords.hash(secret, signal);
+  async hash(secret: Uint8Array, signal: AbortSignal): Promise<StoredPassword> {
+    const hash = await this.#passwords.hash(secret, signal);
+    return this.#scram === 'on' ? { hash, scram: writeScramKeys(await deriveScramKeys(secret)) } : { hash };
   }
+
+  /** Of the main password; undefined when there are none yet, or no such password. */
+  async scramKeys(id: AccountId): Promise<ScramKeys | undefined> {
+    const row = this.#scram === 'on' ? await this.#records.get(tableOf(id), PASSWORD) : undefined;
+    return row === undefined ? undefined : scramOf(row);
+  }
+
   /** @throws PasswordError for a hash that can never match */
   requireUsable(hash: string): void {
     this.#passwords.requireUsable(hash);
@@ -74,8 +94,8 @@ export class Credentials {
   /** A better hash of the same secret. Nobody waits for it to succeed: the old one stays good. */
   async #rehash(id: AccountId, row: RecordRow, secret: Uint8Array, signal: AbortSignal): Promise<void> {
     try {
-      const hash = await this.#passwords.hash(secret, signal);
-      await this.#records.write([{ ...this.setting(id, row.key, hash), ifVersion: row.version }]);
+      const stored = await this.hash(secret, signal);
+      await this.#records.write([{ ...this.setting(id, row.key, stored), ifVersion: row.version }]);
     } catch (error) {
       this.#log.warn({ account: id, err: error }, 'password could not be hashed anew');
     }
@@ -87,6 +107,9 @@ function tableOf(id: AccountId): string {
 }
 function versionOf(row: RecordRow): string {
   return `${row.key}:${row.version}`;
+}
+function scramOf({ value }: RecordRow): ScramKeys | undefined {
+  return typeof value === 'object' && value !== null && 'scram' in value ? readScramKeys(value.scram) : undefined;
 }
 function hashOf(row: RecordRow): string {
   const { value } = row;

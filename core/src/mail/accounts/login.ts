@@ -2,6 +2,7 @@
 import { type AccountSeed, type LoginFailure, type LoginVerdict, Refusal, type Session } from '@pochard/plugin-sdk';
 import type { LoginThrottle } from '../../net/throttle.ts';
 import { PasswordError } from '../../passwords/password-error.ts';
+import { pretendedScramKeys } from '../../passwords/scram-keys.ts';
 import { createActor, createLogin, createSession } from '../../plugins/identities.ts';
 import { createSecret, secretOctets } from '../../plugins/secrets.ts';
 import { commitWith } from '../commit-batch.ts';
@@ -10,7 +11,7 @@ import { asMailError } from '../hook-errors.ts';
 import { HookedMailAccess } from '../mail-access.ts';
 import { accountOf, type MailParts } from '../mail-parts.ts';
 import { sdkAccountId } from '../sdk-values.ts';
-import type { AccountRecord, LoggedIn, LoginRequest } from '../services.ts';
+import type { AccountRecord, LoggedIn, LoginRequest, ScramLogin } from '../services.ts';
 import type { AccountCreation } from './account-creation.ts';
 import { type Credentials, PASSWORD } from './credentials.ts';
 import { normalizeAddress } from './names.ts';
@@ -40,7 +41,7 @@ export class Logins {
       'auth.verify',
       'verify',
       async ({ username, mechanism, secret }, context): Promise<LoginVerdict | undefined> => {
-        if (isToken(mechanism)) return undefined; // no password of ours
+        if (!hasPassword(mechanism)) return undefined; // no password of ours
         const record = await parts.directory.find(username);
         if (record === undefined) return undefined;
         const match = await credentials.verify(record.id, secretOctets(secret), context.signal ?? NEVER);
@@ -58,7 +59,7 @@ export class Logins {
     const { parts, throttle } = this.#options;
     const { hooks, actors } = parts;
     const { remoteAddress } = request.session;
-    using secret = createSecret(request.secret);
+    using secret = createSecret('exchange' in request ? new Uint8Array(0) : request.secret);
     const session = createSession(request.session);
     const context = { actor: actors.system, session, signal };
     const fail = (reason: LoginFailure['reason']) =>
@@ -70,15 +71,17 @@ export class Logins {
       if (username !== undefined && hooks.has('auth.mechanism'))
         await hooks.gate('auth.mechanism', { mechanism: request.mechanism, username }, context);
       const verdict =
-        username === undefined
-          ? undefined
-          : await hooks.decide(
-              'auth.verify',
-              { username, mechanism: request.mechanism, secret, protocol: request.session.protocol, remoteAddress },
-              context,
-            );
+        'exchange' in request
+          ? await this.#scram(username, request)
+          : username === undefined
+            ? undefined
+            : await hooks.decide(
+                'auth.verify',
+                { username, mechanism: request.mechanism, secret, protocol: request.session.protocol, remoteAddress },
+                context,
+              );
       if (verdict === undefined) {
-        if (!isToken(request.mechanism)) await this.#options.credentials.pretend(secret.bytes(), signal);
+        if (hasPassword(request.mechanism)) await this.#options.credentials.pretend(secret.bytes(), signal);
         throw new Rejected('unknown');
       }
       if (verdict.result === 'reject') throw new Rejected(verdict.reason);
@@ -101,6 +104,19 @@ export class Logins {
         fail(known.code === 'disabled' ? 'disabled' : error instanceof Refusal ? 'policy' : 'unavailable');
       throw known;
     }
+  }
+
+  /** Whether or not there is such a user the client is asked for its proof. */
+  async #scram(username: string | undefined, request: ScramLogin): Promise<LoginVerdict | undefined> {
+    const { parts, credentials } = this.#options;
+    const record = username === undefined ? undefined : await parts.directory.find(username);
+    const keys = record === undefined ? undefined : await credentials.scramKeys(record.id);
+    const isRight = await request.exchange(keys ?? pretendedScramKeys(parts.digestKey, username ?? request.username));
+    if (record === undefined || keys === undefined) return undefined;
+    if (!isRight) return { result: 'reject', reason: 'credentials' };
+    const verdict: LoginVerdict = { result: 'accept', account: { username: record.username } };
+    this.#own.set(verdict, { record, credentialId: PASSWORD });
+    return verdict;
   }
 
   /** `undefined`: no account can have this name. */
@@ -130,7 +146,7 @@ export class Logins {
     const own = this.#own.get(verdict);
     const { record, first } =
       own === undefined
-        ? await creation.fromSeed(verdict.account, isToken(request.mechanism) ? undefined : secret)
+        ? await creation.fromSeed(verdict.account, hasPassword(request.mechanism) ? secret : undefined)
         : { record: own.record, first: false };
     // The directory's word of a moment ago may be older than the administrator's.
     const now = (await parts.directory.fresh(record.id))?.record;
@@ -143,8 +159,8 @@ export class Logins {
     try {
       if (hooks.has('auth.succeeded')) {
         const gate = async ({ commit }: { readonly commit: Parameters<typeof createLogin>[0]['commit'] }) => {
-          // A token opens nothing that is sealed under a password.
-          using lent = isToken(request.mechanism) ? undefined : createSecret(Uint8Array.from(secret));
+          // A token or a proof opens nothing that is sealed under a password.
+          using lent = hasPassword(request.mechanism) ? createSecret(Uint8Array.from(secret)) : undefined;
           const login = createLogin({ credentialId: own?.credentialId ?? PASSWORD, secret: lent, session, first, commit });
           await hooks.gate('auth.succeeded', login, { actor, session, account, signal });
         };
@@ -164,9 +180,9 @@ export class Logins {
 
 const NEVER = new AbortController().signal;
 
-/** Mechanisms that carry a token for a plugin to judge (RFC 7628). */
-function isToken(mechanism: LoginRequest['mechanism']): boolean {
-  return mechanism === 'OAUTHBEARER' || mechanism === 'XOAUTH2';
+/** Others carry a token for a plugin to judge (RFC 7628), or a proof. */
+function hasPassword(mechanism: LoginRequest['mechanism']): boolean {
+  return mechanism === 'PLAIN' || mechanism === 'LOGIN' || mechanism === 'HTTP';
 }
 
 /** Somebody knows the answer, and it is no. */

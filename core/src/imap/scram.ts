@@ -1,0 +1,67 @@
+/** The server's side of SCRAM-SHA-256 without channel binding (RFC 5802 §5, §7; RFC 7677): the messages; keys come from the services. */
+import { isUtf8 } from 'node:buffer';
+import { randomBytes } from 'node:crypto';
+import { checkScramProof, type ScramKeys } from '../passwords/scram-keys.ts';
+import { ImapBad, ImapNo } from './errors.ts';
+
+export interface ScramFirst {
+  readonly username: string;
+  /** `n,,` as the client sent it: comes back in its final message. */
+  readonly gs2Header: string;
+  /** Without the gs2-header. */
+  readonly bare: string;
+  readonly nonce: string;
+}
+
+const NONCE_OCTETS = 18;
+
+function wrong(): ImapBad {
+  return new ImapBad('Wrong SCRAM message');
+}
+
+function textOf(octets: Buffer): string {
+  if (octets.length > 4096 || !isUtf8(octets) || octets.includes(0)) throw wrong();
+  return octets.toString('utf8');
+}
+
+/** saslname: comma and equals sign are spelt out. */
+function unescaped(name: string): string {
+  return name.replaceAll(/=(.{0,2})/gs, (_, code: string) => {
+    if (code === '2C') return ',';
+    if (code === '3D') return '=';
+    throw wrong();
+  });
+}
+
+/** client-first-message. @throws ImapBad, ImapNo AUTHORIZATIONFAILED when somebody else is to be logged in */
+export function readClientFirst(octets: Buffer): ScramFirst {
+  const text = textOf(octets);
+  // `p=` asks for a channel binding, which is another mechanism.
+  const header = /^[ny],(?:a=([^,]{1,1024}))?,/.exec(text);
+  if (header === null) throw wrong();
+  const bare = text.slice(header[0].length);
+  // An `m=` in front is an extension that must be understood.
+  const match = /^n=([^,]{1,1024}),r=([\x21-\x2b\x2d-\x7e]{1,512})(?:,|$)/.exec(bare);
+  if (match?.[1] === undefined || match[2] === undefined) throw wrong();
+  const username = unescaped(match[1]);
+  if (header[1] !== undefined && unescaped(header[1]) !== username)
+    throw new ImapNo('AUTHORIZATIONFAILED', 'You may log in as yourself only');
+  return { username, gs2Header: header[0], bare, nonce: match[2] };
+}
+
+/** One exchange after the client's first message. `send` sends a server message and gives the client's answer, both decoded. */
+export async function scramExchange(first: ScramFirst, keys: ScramKeys, send: (text: string) => Promise<Buffer>): Promise<boolean> {
+  const nonce = first.nonce + randomBytes(NONCE_OCTETS).toString('base64');
+  const serverFirst = `r=${nonce},s=${keys.salt.toString('base64')},i=${keys.iterations}`;
+  const final = textOf(await send(serverFirst));
+  const at = final.lastIndexOf(',p=');
+  if (at < 0) throw wrong();
+  const withoutProof = final.slice(0, at);
+  const [binding, echoed] = withoutProof.split(',', 2);
+  if (binding !== `c=${Buffer.from(first.gs2Header, 'utf8').toString('base64')}` || echoed !== `r=${nonce}`) throw wrong();
+  const signature = checkScramProof(keys, `${first.bare},${serverFirst},${withoutProof}`, Buffer.from(final.slice(at + 3), 'base64'));
+  if (signature === undefined) return false;
+  const last = await send(`v=${signature.toString('base64')}`);
+  if (last.length > 0) throw wrong();
+  return true;
+}
