@@ -23,25 +23,29 @@ export class CrlfNormaliser {
     const first = this.#firstBareLf(octets);
     this.#lastWasCr = octets[octets.length - 1] === CR;
     if (first < 0) return octets;
-    // Counted first and copied then: a list of positions could be many times the message.
+    // Counted first and copied then: a list of positions could be many times the message. Octet by octet: a call for each line end is slow
+    // where nearly every octet is one.
     let count = 0;
-    for (let bare = first; bare >= 0; bare = nextBareLf(octets, bare + 1)) count++;
+    for (let at = first; at < octets.length; at++) if (isBareLf(octets, at, first)) count++;
     this.#added += count;
     const result = Buffer.allocUnsafe(octets.length + count);
-    let from = 0;
-    let to = 0;
-    for (let bare = first; bare >= 0; bare = nextBareLf(octets, bare + 1)) {
-      to += octets.copy(result, to, from, bare);
-      result[to++] = CR;
-      from = bare;
+    octets.copy(result, 0, 0, first);
+    let to = first;
+    for (let at = first; at < octets.length; at++) {
+      if (isBareLf(octets, at, first)) result[to++] = CR;
+      result[to++] = octets[at] ?? 0;
     }
-    octets.copy(result, to, from);
     return result;
   }
 
   #firstBareLf(octets: Buffer): number {
     return octets[0] === LF && !this.#lastWasCr ? 0 : nextBareLf(octets, 1);
   }
+}
+
+/** `first` is a bare LF, also as the first octet. */
+function isBareLf(octets: Buffer, at: number, first: number): boolean {
+  return octets[at] === LF && (at === first || octets[at - 1] !== CR);
 }
 
 /** First LF at or after `from` whose previous octet is no CR; `from` is at least 1. */
