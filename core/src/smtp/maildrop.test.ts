@@ -165,6 +165,23 @@ test('bad syntax and wrong order leave the session usable', async (t) => {
   assert.match(await smtp.say('NOOP\r\n'), /^250 /);
 });
 
+test('LMTP answers every accepted RCPT, also when one recipient is named again, and delivers to it once', async (t) => {
+  const { client, stored } = await maildrop(t, 'lmtp');
+  const lmtp = await client();
+  await lmtp.begin('LHLO', 'ada@example.test', 'full@example.test', 'ada@example.test', 'ADA@example.test');
+  const first = await lmtp.say('Subject: x\r\n\r\nhi\r\n.\r\n');
+  const replies = [first, await lmtp.reply(), await lmtp.reply(), await lmtp.reply()];
+  assert.deepEqual(
+    replies.map((reply) => reply.slice(0, 3)),
+    ['250', '452', '250', '250'],
+  );
+  assert.match(await lmtp.say('NOOP\r\n'), /^250 2\.0\.0 OK/);
+  assert.deepEqual(
+    stored.map(({ recipients }) => recipients),
+    [['ada@example.test', 'full@example.test']],
+  );
+});
+
 test('LMTP answers each recipient: stored, full, refused with the words of the policy', async (t) => {
   const { client, stored } = await maildrop(t, 'lmtp');
   const lmtp = await client();

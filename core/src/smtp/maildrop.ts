@@ -108,6 +108,11 @@ class MaildropConnection extends SMTPConnection {
     if (parsed !== false) parsed.address = parsed.address.slice(0, -NO_DOMAIN.length);
     return parsed;
   }
+  /** The library lets a repeated recipient replace the first; LMTP owes one reply to each accepted RCPT, repeated or not (RFC 2033 §4.2). */
+  override handler_RCPT(command: Buffer, callback: () => void): void {
+    if (this._server.options.lmtp) this._rcptIndex.clear();
+    super.handler_RCPT(command, callback);
+  }
   #refuseLineEnds(): void {
     const replies = this._server.options.lmtp ? this.session.envelope.rcptTo.length : 1;
     for (let n = 0; n < replies; n += 1) this.send(554, '5.5.2 Only CRLF ends a line: bare CR or LF beside a dot');
@@ -140,7 +145,7 @@ export function createMaildrop(options: MaildropOptions): Maildrop {
     const outcomes = unsettled.get(id);
     if (outcomes === undefined) return;
     unsettled.delete(id);
-    for (const outcome of outcomes) if (outcome.stored) outcome.settle?.();
+    for (const outcome of new Set(outcomes)) if (outcome.stored) outcome.settle?.();
   };
 
   const session = ({ id, remoteAddress }: SMTPServerSession): DeliverySession => ({ id, listener: options.listener, remoteAddress });
@@ -162,11 +167,14 @@ export function createMaildrop(options: MaildropOptions): Maildrop {
     try {
       const { envelope } = from;
       const known = recipients.get(envelope) ?? new Map<string, Recipient>();
-      const to = envelope.rcptTo.map(({ address }) => {
+      // LMTP may name a recipient twice: it gets one copy, and each RCPT that copy's outcome.
+      const places = new Map<string, number>();
+      const to: Recipient[] = [];
+      for (const { address } of envelope.rcptTo) {
         const recipient = known.get(address);
         if (recipient === undefined) throw new MailError('bug', 'recipient was not resolved');
-        return recipient;
-      });
+        if (!places.has(address.toLowerCase())) places.set(address.toLowerCase(), to.push(recipient) - 1);
+      }
       const message = {
         source,
         reversePath: envelope.mailFrom === false ? '' : envelope.mailFrom.address,
@@ -175,7 +183,12 @@ export function createMaildrop(options: MaildropOptions): Maildrop {
         helo: from.hostNameAppearsAs,
         esmtp: { utf8: envelope.smtpUtf8 === true, tls: from.secure },
       } as const;
-      return await delivery.deliver(message, session(from), signal);
+      const outcomes = await delivery.deliver(message, session(from), signal);
+      return envelope.rcptTo.map(({ address }) => {
+        const outcome = outcomes[places.get(address.toLowerCase()) ?? -1];
+        if (outcome === undefined) throw new MailError('bug', 'a recipient has no outcome');
+        return outcome;
+      });
     } finally {
       await source.dispose();
     }
