@@ -35,6 +35,7 @@ import { status } from './commands/status.ts';
 import { store } from './commands/store.ts';
 import { subscribe, unsubscribe } from './commands/subscribe.ts';
 import { thread } from './commands/thread.ts';
+import { unauthenticate } from './commands/unauthenticate.ts';
 
 export const commandTable: readonly Command[] = [
   capability,
@@ -46,6 +47,7 @@ export const commandTable: readonly Command[] = [
   login,
   enable,
   compress,
+  unauthenticate,
   select,
   examine,
   create,

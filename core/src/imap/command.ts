@@ -16,7 +16,7 @@ export interface Completion {
   readonly code?: string;
   readonly text?: string;
   /** What the connection does once the tagged OK has been sent. */
-  readonly after?: 'start-tls' | 'compress' | 'close';
+  readonly after?: 'start-tls' | 'compress' | 'unauthenticate' | 'close';
 }
 
 export interface Command<Args = unknown> {

@@ -235,6 +235,7 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
     this.#connection.loggedIn();
     this.#reader.limits = this.#limits.afterLogin;
     this.#badCommands = 0;
+    if (this.#timer !== undefined) this.#env.wheel.stop(this.#timer);
     this.#heardAt = this.#env.wheel.now();
     this.#timer = this.#env.wheel.start(this, Math.min(QUIET_MS, this.#env.limits.idleTimeMs));
   }
@@ -319,6 +320,10 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
   onTimeout(timer: WheelTimer): void {
     if (this.#isLeaving) {
       this.#socket.destroy(); // the client does not close its side
+      return;
+    }
+    if (this.session.login === undefined) {
+      this.loginTimedOut();
       return;
     }
     const now = this.#env.wheel.now();
@@ -411,7 +416,7 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
   }
 
   #heard(): void {
-    if (this.#timer === undefined) return;
+    if (this.#timer === undefined || this.session.login === undefined) return; // in all, not for each command
     this.#heardAt = this.#env.wheel.now();
     this.#env.wheel.restart(this.#timer);
   }
@@ -540,6 +545,7 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
       return;
     }
     if (after === 'compress') this.#compress();
+    if (after === 'unauthenticate') this.#awaitLogin();
     if (after === 'close') {
       this.#endReason = 'logout';
       this.#isRunning = false;
@@ -573,6 +579,13 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
     this.#reader.next();
     if (this.session.watch !== undefined && this.#mayTell) this.#tellNews();
     if (this.#inputEnded && !this.#isRunning && !this.#isClosed) this.#output.end();
+  }
+
+  /** A stranger again, with a stranger's limits and time. */
+  #awaitLogin(): void {
+    this.#reader.limits = this.#limits.beforeLogin;
+    if (this.#timer !== undefined) this.#env.wheel.stop(this.#timer);
+    this.#timer = this.#env.wheel.start(this, this.#env.limits.loginTimeMs);
   }
 
   /** Whatever came behind the command is compressed already. */

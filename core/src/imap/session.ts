@@ -194,6 +194,12 @@ export class ImapSession implements ViewOwner {
     this.watch = undefined;
   }
 
+  /** As before the login, on the same connection (RFC 8437). */
+  unauthenticate(): void {
+    this.end('logout');
+    this.enabled = 0;
+  }
+
   /** Lets go of everything; idempotent. */
   end(reason: EndReason): void {
     this.endWatch();

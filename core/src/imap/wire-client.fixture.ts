@@ -151,13 +151,22 @@ export class WireClient {
   /** After the OK of COMPRESS; by hand, so that tests may send what they like. */
   compressed(): void {
     const socket = this.#socket;
-    socket.removeAllListeners('data');
+    for (const event of ['data', 'end', 'close']) socket.removeAllListeners(event);
     const inflate = createInflateRaw({ finishFlush: constants.Z_SYNC_FLUSH });
     inflate.on('data', (chunk: Buffer) => {
       this.#text += chunk.toString('latin1');
       this.#wake();
     });
     socket.on('data', (chunk: Buffer) => inflate.write(chunk));
+    socket.on('end', () => inflate.end());
+    const ended = (): void => {
+      this.#ended = true;
+      this.#wake();
+    };
+    inflate.on('end', ended);
+    socket.on('close', () => {
+      if (!inflate.writableEnded) inflate.end();
+    });
     this.#deflate = createDeflateRaw({ flush: constants.Z_SYNC_FLUSH });
     this.#deflate.on('data', (chunk: Buffer) => socket.write(chunk));
   }
