@@ -24,7 +24,7 @@ export const multisearch = defineCommand({
   name: 'ESEARCH',
   states: ['authenticated'],
   capability: 'MULTISEARCH',
-  mayExpunge: false,
+  mayExpunge: true, // it answers with UIDs
   args: args({ request: multisearchRequest }),
 
   async handle(context, { request: { sources, program } }: { readonly request: MultisearchRequest }) {
