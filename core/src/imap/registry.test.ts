@@ -30,7 +30,7 @@ test('only FETCH, STORE, SEARCH, SORT and THREAD hold EXPUNGE back, besides thos
   const holding = commandTable
     .filter(({ mayExpunge, states }) => !mayExpunge && !states.includes('not-authenticated'))
     .map(({ name }) => name);
-  assert.deepEqual(holding.sort(), ['CLOSE', 'FETCH', 'SEARCH', 'SORT', 'STORE', 'THREAD', 'UNSELECT']);
+  assert.deepEqual(holding.sort(), ['CLOSE', 'FETCH', 'SEARCH', 'SORT', 'STORE', 'THREAD', 'UNAUTHENTICATE', 'UNSELECT']);
 });
 
 test('a selected session is an authenticated one', () => {

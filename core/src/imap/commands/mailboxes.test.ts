@@ -161,3 +161,11 @@ test('NAMESPACE, and names that try to get out', async (t) => {
   }
   await client.expectEnd('SELECT __proto__x', '$ NO [NONEXISTENT] No such mailbox');
 });
+
+test('a mailbox may be \\Important, and a message $Important (RFC 8457)', async (t) => {
+  const client = await (await imapHouse(t)).select();
+  await client.expectEnd('CREATE Urgent (USE (\\important))', '$ OK [MAILBOXID (F4)] Mailbox created');
+  await client.expect('LIST (SPECIAL-USE) "" U*', '* LIST (\\HasNoChildren \\Important) "/" "Urgent"', '$ OK LIST done');
+  await client.append('INBOX', HELLO, '($Important)');
+  await client.expect('SEARCH KEYWORD $important', '* SEARCH 1', '$ OK SEARCH done');
+});
