@@ -60,8 +60,11 @@ function isUnsafe(text: string): boolean {
   return NON_ASCII.test(text) && UNSAFE_TO_CUT.test(text);
 }
 
+/** The term is `text[from, to)`. */
+export type AddTerm = (space: number, text: string, from: number, to: number) => void;
+
 /** Hands out a document's terms by space, repeats included. Returns what of it is not known. */
-export function documentTerms(document: Document | OpaqueDocument, term: (space: number, term: string) => void): number {
+export function documentTerms(document: Document | OpaqueDocument, term: AddTerm): number {
   if ('opaque' in document) return UNKNOWN_ALL;
   let unknown = 0;
   const { head, ranges } = document;
@@ -79,7 +82,7 @@ export function documentTerms(document: Document | OpaqueDocument, term: (space:
 const FIELD_NUMBERS = new Map<string, number>(FIELD_SPACES.map((name, space) => [name, space]));
 
 /** Values as search/head-view compares them. */
-function fieldTerms(head: Uint8Array, term: (space: number, term: string) => void): boolean {
+function fieldTerms(head: Uint8Array, term: AddTerm): boolean {
   const octets = Buffer.from(head.buffer, head.byteOffset, head.length);
   let isKnown = true;
   for (const { start, end, nameEnd, valueStart } of headerFieldRanges(octets)) {
@@ -89,7 +92,7 @@ function fieldTerms(head: Uint8Array, term: (space: number, term: string) => voi
     const raw = octets.toString('latin1', valueStart, Math.min(end, valueStart + MAX_HEADER_FIELD_OCTETS));
     const value = foldHeader(decodeHeaderText(raw).trim());
     if (value.length > VALUE_UNITS || value.includes('\n')) isKnown = false;
-    else term(space, value);
+    else term(space, value, 0, value.length);
   }
   return isKnown;
 }
@@ -101,15 +104,17 @@ function isFieldAt(octets: Buffer, nameEnd: number, valueStart: number): boolean
   return true;
 }
 
-function headTerms(head: Uint8Array, term: (space: number, term: string) => void): boolean {
+function headTerms(head: Uint8Array, term: AddTerm): boolean {
   // Of a block that ends within its last field, headerText may not show that field's name.
   if (head.length > 0 && head.at(-1) !== LF) return false;
-  eachWord(foldHeader(headerText(head)), (word) => term(HEAD_SPACE, word));
+  const text = foldHeader(headerText(head));
+  eachWord(text, (from, to) => term(HEAD_SPACE, text, from, to));
   return true;
 }
 
-function rangeTerms(ranges: readonly DocumentRange[], scope: 'body' | 'parts', term: (space: number, term: string) => void): boolean {
-  const words: string[] = [];
+function rangeTerms(ranges: readonly DocumentRange[], scope: 'body' | 'parts', term: AddTerm): boolean {
+  const pieces: { readonly text: string; readonly words: readonly number[] }[] = [];
+  let words = 0;
   let longWords = 0;
   for (const range of ranges) {
     if (range.scope !== scope) continue;
@@ -118,13 +123,19 @@ function rangeTerms(ranges: readonly DocumentRange[], scope: 'body' | 'parts', t
     const text = decoder.push(range.octets) + decoder.finish();
     // What ends without a line end would make one word with what follows.
     if (isUnsafe(text) || (text !== '' && !text.endsWith('\n'))) return false;
-    eachWord(fold(text), (word) => {
-      words.push(word);
-      if (word.length >= LONG_WORD_UNITS) longWords++;
+    const folded = fold(text);
+    const places: number[] = [];
+    eachWord(folded, (from, to) => {
+      places.push(from, to);
+      if (to - from >= LONG_WORD_UNITS) longWords++;
     });
-    if (longWords > LONG_WORDS || words.length > WORDS) return false;
+    pieces.push({ text: folded, words: places });
+    words += places.length / 2;
+    if (longWords > LONG_WORDS || words > WORDS) return false;
   }
   const space = scope === 'body' ? BODY_SPACE : PARTS_SPACE;
-  for (const word of words) term(space, word);
+  for (const { text, words: places } of pieces) {
+    for (let at = 0; at < places.length; at += 2) term(space, text, places[at] as number, places[at + 1] as number);
+  }
   return true;
 }

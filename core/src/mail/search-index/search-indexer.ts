@@ -273,6 +273,7 @@ export class SearchIndexer {
       const documents = await feed.documents(ids.slice(at, Math.min(at + BATCH, from + most)));
       at = Math.min(at + BATCH, from + most, ids.length);
       docs += documents.length;
+      pace.restart();
       if (documents.length > 0) size = await worker.add(documents);
       await pace.pause();
       signal.throwIfAborted();
@@ -383,7 +384,7 @@ export class SearchIndexer {
 
 const NOTHING = new Uint8Array(0);
 
-/** Pauses after each batch, longer while the protocol thread has much to do. */
+/** Pauses after each batch, longer while the protocol thread has much else to do: of what it did since `restart`, nothing was ours. */
 class Pace {
   readonly #sleep: SearchIndexerOptions['sleep'];
   readonly #signal: AbortSignal;
@@ -394,13 +395,17 @@ class Pace {
     this.#signal = signal;
   }
 
+  restart(): void {
+    this.#since = performance.eventLoopUtilization();
+  }
+
   async pause(): Promise<void> {
     await new Promise<void>((resolve) => {
       setImmediate(resolve);
     });
     for (let pauses = 0; pauses < PAUSES_AT_MOST && !this.#signal.aborted; pauses++) {
       const { utilization } = performance.eventLoopUtilization(this.#since);
-      this.#since = performance.eventLoopUtilization();
+      this.restart();
       if (utilization < BUSY) return;
       await this.#sleep(PAUSE_MS, this.#signal);
     }

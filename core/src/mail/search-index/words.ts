@@ -16,19 +16,19 @@ function isWordUnit(code: number): boolean {
   return code >= 0x80 || IS_WORD[code] === 1;
 }
 
-/** Calls `word` for each word of folded text, repeats included. */
-export function eachWord(folded: string, word: (word: string) => void): void {
+/** Calls `word` with where each word of folded text begins and ends, repeats included. */
+export function eachWord(folded: string, word: (from: number, to: number) => void): void {
   const { length } = folded;
   for (let at = 0; at < length; ) {
     while (at < length && !isWordUnit(folded.charCodeAt(at))) at++;
     const start = at;
     while (at < length && isWordUnit(folded.charCodeAt(at))) at++;
     if (at - start <= WORD_UNITS) {
-      if (at > start) word(folded.slice(start, at));
+      if (at > start) word(start, at);
       continue;
     }
     for (let from = start; ; from += STEP_UNITS) {
-      word(folded.slice(from, Math.min(at, from + WORD_UNITS)));
+      word(from, Math.min(at, from + WORD_UNITS));
       if (from + WORD_UNITS >= at) break;
     }
   }
