@@ -34,6 +34,7 @@ export const search = defineCommand({
     const uids = view.exists === 0 ? new Uint32Array(0) : await access.search(view.box, query, { within: view.everything, signal });
     const found = foundMessages(view, uids, context.isUid);
     if (returns?.save === true) view.saved = uidRunsOf(savedUids(returns, uids));
+    if (returns !== undefined && savesOnly(returns)) return;
     const answer =
       returns === undefined && !session.isRev2 ? searchLine(found, withModSeq) : esearchLine(context, program, found, withModSeq);
     await respondLong(context, answer);
@@ -71,6 +72,11 @@ function highest(modSeqs: Float64Array): number {
 function searchLine({ numbers, modSeqs }: Found, withModSeq: boolean): string {
   if (numbers.length === 0) return '* SEARCH\r\n';
   return `* SEARCH ${numbers.join(' ')}${withModSeq ? ` (MODSEQ ${highest(modSeqs)})` : ''}\r\n`;
+}
+
+/** RFC 5182 §2.1: SAVE and nothing else suppresses the ESEARCH response. */
+export function savesOnly({ save, min, max, all, count, partial }: SearchReturn): boolean {
+  return save && !min && !max && !all && !count && partial === undefined;
 }
 
 /** RFC 5182 §2.1: with MIN, MAX or PARTIAL and nothing else, only those are kept. */

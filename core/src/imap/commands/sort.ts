@@ -11,7 +11,7 @@ import { numberSet, runsOf } from '../grammar/write.ts';
 import { partOf } from '../partial.ts';
 import { asksModSeq, searchQuery } from '../search-query.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
-import { respondLong } from './search.ts';
+import { respondLong, savesOnly } from './search.ts';
 
 /** SORT and UID SORT: RFC 5256, RFC 5957 (SORT=DISPLAY), RFC 5267 §3 (ESORT), RFC 7162 §3.1.6. */
 export const sort = defineCommand({
@@ -36,6 +36,7 @@ export const sort = defineCommand({
     const found = foundRows(view, uids, context.isUid);
     const order = await sortMessages({ content: access.content, log: session.env.log }, found.rows, criteria, signal);
     if (returns?.save === true) view.saved = uidRunsOf(savedOf(returns, order).map((index) => found.rows.uids[index] as number));
+    if (returns !== undefined && savesOnly(returns)) return;
     await respondLong(
       context,
       returns === undefined ? sortLine(found, order, withModSeq) : esortLine(context, returns, found, order, withModSeq),
