@@ -1,6 +1,7 @@
 /**
  * An account's changes as server-sent events (HTML §9.2), straight from its journal: resumable with `Last-Event-ID`, never ahead of what
- * is durable. An event id is `<entry seq>.<n of the entry>`. Below the journal's floor one `reset` tells the client to read anew.
+ * is durable. An event id is `<entry seq>.<n of the entry>`. Below the journal's floor, beyond its end (a restored backup) and for what
+ * is no event id, one `reset` tells the client to read anew.
  */
 import type { JournalEvent } from '@pochard/plugin-sdk';
 import Type from 'typebox';
@@ -41,7 +42,7 @@ export function eventRoutes(api: Api, { accounts, administrator }: ApiServices, 
       const { mail } = await accounts.access(id, administrator);
       const header = request.headers['last-event-id'];
       const given = typeof header === 'string' ? header : request.query.lastEventId;
-      const start = cursorOf(given) ?? { seq: mail.head, skip: 0 };
+      const start = given === undefined || given === '' ? { seq: mail.head, skip: 0 } : cursorOf(given);
       reply.hijack();
       const { raw } = reply;
       raw.setHeader('content-type', 'text/event-stream').setHeader('cache-control', 'no-store').setHeader('x-accel-buffering', 'no');
@@ -51,15 +52,19 @@ export function eventRoutes(api: Api, { accounts, administrator }: ApiServices, 
   );
 }
 
+/** No event id: as one that the journal does not reach. */
+const BEYOND: Cursor = { seq: Number.POSITIVE_INFINITY, skip: 0 };
+
 interface Sink {
   write(text: string): boolean;
   once(event: 'drain' | 'close', heard: () => void): unknown;
+  off(event: 'drain' | 'close', heard: () => void): unknown;
   on(event: 'close', heard: () => void): unknown;
   end(): unknown;
   readonly destroyed: boolean;
 }
 
-async function follow(mail: AccountMail, start: Cursor, translate: TranslateEntry, sink: Sink): Promise<void> {
+async function follow(mail: AccountMail, start: Cursor | undefined, translate: TranslateEntry, sink: Sink): Promise<void> {
   let wake = (): void => undefined;
   let dirty = true;
   const hear = (): void => {
@@ -69,12 +74,13 @@ async function follow(mail: AccountMail, start: Cursor, translate: TranslateEntr
   const unlisten = mail.listen(hear);
   const heartbeat = setInterval(() => sink.write(':\n\n'), HEARTBEAT_MS);
   sink.on('close', hear);
-  let { seq, skip } = start;
+  let { seq, skip } = start ?? BEYOND;
   try {
     sink.write(`retry: 2000\n\n`);
     while (!sink.destroyed) {
       dirty = false;
       try {
+        if (seq > mail.head) throw new JournalPruned(mail.head);
         for await (const entry of mail.changes(seq)) {
           let n = 0;
           for (const event of await translate(mail, entry)) {
@@ -103,8 +109,13 @@ async function follow(mail: AccountMail, start: Cursor, translate: TranslateEntr
 
 function drained(sink: Sink): Promise<void> {
   return new Promise((resolve) => {
-    sink.once('drain', resolve);
-    sink.once('close', resolve);
+    const done = (): void => {
+      sink.off('drain', done);
+      sink.off('close', done);
+      resolve();
+    };
+    sink.once('drain', done);
+    sink.once('close', done);
   });
 }
 
