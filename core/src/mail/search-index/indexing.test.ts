@@ -301,3 +301,36 @@ test('SEARCH of 241 real messages is the same with every one of them indexed', {
   }
   t.diagnostic(`${compared} queries`);
 });
+
+test('once an encrypting codec applies to an account its segments are removed and none is made', async (t) => {
+  let applies = false;
+  const plugin = definePlugin({
+    name: 'sealer',
+    permissions: ['plaintext'],
+    apply({ hooks }) {
+      hooks.store.codec.declare({
+        name: 'sealer',
+        stage: 'encrypt',
+        appliesTo: () => applies,
+        encode: (plain) => plain.open(),
+        decode: (encoded) => encoded.open(),
+        canOpen: () => true,
+        sealMetadata: (plain) => plain,
+        openMetadata: (sealed) => sealed.map(({ octets }) => ({ plain: octets })),
+      });
+    },
+  });
+  const house = await startIndexedHouse(t, { plugins: [{ plugin }] });
+  const { host, account } = house;
+  await house.append('INBOX', mails(40));
+  await house.update();
+  assert.equal((await host.store.derived.list(account)).length, 1);
+  applies = true;
+  host.parts.codecs.forget('all');
+  await house.append('INBOX', mails(40, 41));
+  await house.update();
+  assert.deepEqual(await host.store.derived.list(account), []);
+  assert.deepEqual((await house.index.manifest(account))?.segments, []);
+  const sealed = await host.admin(account);
+  assert.equal(sealed.account.sealed, true);
+});
