@@ -44,6 +44,8 @@ export interface OpenMailOptions {
 }
 
 export async function openMail(options: OpenMailOptions): Promise<OpenMail> {
+  // The folder may be there already with any mode, and SQLite makes its files with the process's own: mail is for this user only.
+  process.umask(process.umask() | 0o077);
   const { config, log, configFolder, metrics } = options;
   const now = Date.now;
   const store = await openStore(options);
