@@ -40,8 +40,11 @@ export class IndexWorker {
     const reply = await this.#ask({ do: 'finish' });
     return 'pieces' in reply ? reply.pieces : [];
   }
+  /** Octets of pieces are given away. */
   async merge(inputs: readonly MergeInput[]): Promise<readonly Uint8Array[]> {
-    const reply = await this.#ask({ do: 'merge', inputs });
+    const buffers = new Set<ArrayBuffer>();
+    for (const { pieces } of inputs) for (const { buffer } of pieces) if (buffer instanceof ArrayBuffer) buffers.add(buffer);
+    const reply = await this.#ask({ do: 'merge', inputs }, [...buffers]);
     return 'pieces' in reply ? reply.pieces : [];
   }
 

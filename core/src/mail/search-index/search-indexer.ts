@@ -336,7 +336,7 @@ export class SearchIndexer {
     const pace = new Pace(this.#options.sleep, signal);
     for (let n = 0; n < entry.pieces; n++) {
       const piece = await derived.get(id, entry.id, n);
-      pieces.push(piece === undefined ? NOTHING : Uint8Array.from(piece)); // a missing one is a damaged one
+      pieces.push(Uint8Array.from(piece ?? [])); // a missing one is a damaged one
       if (n % BATCH === BATCH - 1) await pace.pause();
       signal.throwIfAborted();
     }
@@ -381,8 +381,6 @@ export class SearchIndexer {
     this.#due.add(id);
   }
 }
-
-const NOTHING = new Uint8Array(0);
 
 /** Pauses after each batch, longer while the protocol thread has much else to do: of what it did since `restart`, nothing was ours. */
 class Pace {
