@@ -27,6 +27,7 @@ export class IndexWorker {
   #worker: Worker | undefined;
   readonly #waiting = new Map<number, Waiting>();
   #next = 1;
+  #isStopped = false;
 
   async begin(): Promise<void> {
     await this.#ask({ do: 'begin' });
@@ -53,13 +54,19 @@ export class IndexWorker {
     return this.#worker?.threadId;
   }
 
-  /** Ends the thread, whatever it does: nothing of it is needed again. */
-  async stop(): Promise<void> {
+  /** Ends the thread, whatever it does; the next question starts another. */
+  async rest(): Promise<void> {
     await this.#worker?.terminate();
     this.#worker = undefined;
   }
+  /** For good. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.rest();
+  }
 
   #ask(request: IndexRequest, transfer: readonly ArrayBuffer[] = []): Promise<IndexReply> {
+    if (this.#isStopped) return Promise.reject(new IndexWorkerError('the search thread is not started any more'));
     const worker = this.#running();
     const number = this.#next++;
     return new Promise((resolve, reject) => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { definePlugin, drop, type SearchQuery } from '@pochard/plugin-sdk';
+import { startMail } from '../mail-test-host.ts';
 import { corpusMailbox, corpusQueries, skip } from '../search/dovecot.fixture.ts';
 import { startIndexedHouse } from './indexed-house.fixture.ts';
 import { mergeGroup, OBSERVER, SearchIndexer } from './search-indexer.ts';
@@ -100,7 +101,7 @@ test('when the search thread dies nothing is lost: the next time makes the segme
   const building = house.update();
   const dies = assert.rejects(building, { name: 'IndexWorkerError' });
   while (house.indexer.worker.threadId === undefined) await new Promise((resolve) => setImmediate(resolve));
-  await house.indexer.worker.stop();
+  await house.indexer.worker.rest();
   await dies;
   assert.deepEqual(await house.indexed(body('no17')), [17]);
   await house.update();
@@ -333,4 +334,17 @@ test('once an encrypting codec applies to an account its segments are removed an
   assert.deepEqual((await house.index.manifest(account))?.segments, []);
   const sealed = await host.admin(account);
   assert.equal(sealed.account.sealed, true);
+});
+
+test('switched off there is no index, and the journal does not wait for one that there was', async (t) => {
+  const host = await startMail(t, { settings: { search: { index: 'off' } } });
+  await host.store.feed.register(OBSERVER, 'start');
+  const { id } = await host.account('ada@example.test');
+  await host.searchIndexer.start();
+  const access = await host.admin(id);
+  const box = host.box(access, 'INBOX');
+  await access.append(box, [{ source: host.source(mails(1)[0] ?? ''), flags: [] }], host.never);
+  assert.deepEqual([...(await access.search(box, body('klez'), { within: Uint32Array.of(1, 9), signal: host.never }))], [1]);
+  assert.deepEqual(await host.store.feed.next(OBSERVER, 10), []);
+  await host.searchIndexer.stop();
 });
