@@ -116,6 +116,10 @@ async function importMail(pochard: Pochard, folder: string): Promise<void> {
   assert.match(await ok(pochard(['import', 'ada@example.test', join(mail, 'single'), join(mail, 'old.mbox')])), /4 messages imported/);
   assert.match(await ok(pochard(['import', 'ada@example.test', join(mail, 'Maildir'), '--mailbox', 'Imported'])), /3 messages imported/);
   await fails(pochard(['import', 'ada@example.test', join(folder, 'missing')]), 1, /missing: cannot be read/);
+  await writeFile(join(mail, 'spool'), '');
+  const empty = await pochard(['import', 'ada@example.test', join(mail, 'spool')]);
+  assert.match(empty.stdout, /0 messages imported/, empty.stderr);
+  await fails(pochard(['import', 'ada@example.test', MAIN]), 1, /main\.ts: neither a message nor an mbox file/);
   await fails(pochard(['import', 'nobody@example.test', mail]), 1, /nobody@example\.test|no such account/i);
 }
 
@@ -145,7 +149,7 @@ test('commands on a store that no server has open', async (t) => {
   await badCsv(pochard, folder);
   await importMany(t, pochard, await csvOfMany(folder), 'on an idle store');
   await importMail(pochard, folder);
-  assert.match(await ok(pochard(['fsck'])), /5003 accounts checked, no problems/);
+  assert.match(await ok(pochard(['fsck'])), /5002 accounts checked, no problems/);
   assert.match(await ok(pochard(['fsck', 'ada@example.test'])), /1 accounts checked, no problems/);
   await fails(pochard(['fsck', 'nobody']), 1, /no account "nobody"/);
 
@@ -189,9 +193,22 @@ test('config check names file, line and key of every problem', async (t) => {
     /pochard\.yaml:6:\d+: limits\.messageOctets/,
   ])
     assert.match(bad.stderr, line);
+  await writeFile(join(folder, 'a.crt'), 'no certificate');
+  const files = await check(
+    'tls: { certificateFile: a.crt, keyFile: a.key }\nplugins:\n  - use: stamp-header\n  - { use: examples/stamp-header, config: { nam: X } }\n',
+  );
+  assert.equal(files.code, 2);
+  for (const line of [
+    /^tls: .*a\.crt with .*a\.key: /m,
+    /^plugins\[0\]: stamp-header: .*did you mean "examples\/stamp-header"/m,
+    /^plugins\[1\]: .*plugins\[1\]\.config\.nam: no such key \(did you mean "name"\?\)/m,
+  ])
+    assert.match(files.stderr, line);
   const broken = await check('imap: [\n');
   assert.equal(broken.code, 2);
   assert.match(broken.stderr, /pochard\.yaml:\d+:\d+: /);
+  const nowhere = await runProgram(process.execPath, [MAIN, 'fsck', '--data', join(folder, 'nowhere')]);
+  assert.match(nowhere.stderr, /nowhere: there is no such data folder/);
   const missing = await runProgram(process.execPath, [MAIN, 'start', '--config', join(folder, 'none.yaml'), '--data', folder]);
   assert.equal(missing.code, 2);
   assert.match(missing.stderr, /none\.yaml/);

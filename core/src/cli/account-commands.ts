@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { AccountRecord, NewAccount } from '../mail/services.ts';
-import { readAccounts } from './accounts-csv.ts';
+import { checkAccounts, readAccounts } from './accounts-csv.ts';
 import type { Administration } from './administration.ts';
 import { passwordFromStdin, type Terminal, UsageError } from './output.ts';
 import { ProgressBar } from './progress-bar.ts';
@@ -9,7 +9,7 @@ import { ProgressBar } from './progress-bar.ts';
 export type WithAdministration = (work: (administration: Administration) => Promise<void>) => Promise<void>;
 
 interface CreateOptions {
-  readonly address: readonly string[];
+  readonly address?: readonly string[];
   readonly passwordStdin?: boolean;
   readonly passwordHash?: string;
   readonly quota?: string;
@@ -23,7 +23,7 @@ export function accountCommands(program: Command, withAdministration: WithAdmini
   account
     .command('create <name>')
     .description('make an account; the name is with or without a domain, Unicode')
-    .option('--address <address>', 'address that it receives mail at; may be repeated', collect, [])
+    .option('--address <address>', 'address that it receives mail at; may be repeated', collect)
     .option('--password-stdin', 'read the password from the first line of standard input')
     .option('--password-hash <hash>', '{SCHEME} and hash instead of a password')
     .option('--quota <octets>', 'octets that it may hold')
@@ -35,7 +35,7 @@ export function accountCommands(program: Command, withAdministration: WithAdmini
       if (quota !== undefined && !/^\d{1,15}$/.test(quota)) throw new UsageError(`--quota ${quota}: not a number of octets`);
       const wanted: NewAccount = {
         username,
-        addresses: options.address,
+        addresses: options.address ?? [],
         ...(options.passwordStdin === true ? { password: await passwordFromStdin(terminal) } : {}),
         ...(passwordHash === undefined ? {} : { passwordHash }),
         ...(quota === undefined ? {} : { quotaOctets: Number(quota) }),
@@ -43,7 +43,8 @@ export function accountCommands(program: Command, withAdministration: WithAdmini
       };
       await withAdministration(async (administration) => {
         const made = await administration.create(wanted);
-        stdout.write(`${made.username}: created, receives ${receives(made)}\n`);
+        const hasPassword = wanted.password !== undefined || passwordHash !== undefined;
+        stdout.write(`${made.username}: created, receives ${receives(made)}${hasPassword ? '' : '; it has no password yet'}\n`);
       });
     });
 
@@ -91,6 +92,7 @@ export function accountCommands(program: Command, withAdministration: WithAdmini
     .description('accounts from CSV; columns username, password or passwordHash, addresses, quotaOctets, displayName, allow')
     .action((file: string) =>
       withAdministration(async (administration) => {
+        await checkAccounts(file);
         const progress = new ProgressBar('accounts', 0, stderr);
         let made = 0;
         let failed = 0;
@@ -137,7 +139,7 @@ export function accountCommands(program: Command, withAdministration: WithAdmini
     );
 }
 
-function collect(value: string, before: readonly string[]): string[] {
+function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];
 }
 
@@ -155,7 +157,7 @@ async function* all(administration: Administration): AsyncGenerator<AccountRecor
 
 /** An account receives mail under its own name too. */
 function receives({ username, addresses }: AccountRecord): string {
-  return [username, ...addresses].join(', ');
+  return [...new Set([username, ...addresses])].join(', ');
 }
 
 function lineOf({ username, addresses, disabled }: AccountRecord): string {

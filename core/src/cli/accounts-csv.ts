@@ -1,5 +1,6 @@
 /** Bulk accounts: CSV as in RFC 4180, first line names the columns. Errors name file and line. */
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import type { NewAccount, ProtocolName } from '../mail/services.ts';
 
 const COLUMNS = ['username', 'password', 'passwordHash', 'addresses', 'quotaOctets', 'displayName', 'allow'] as const;
@@ -10,6 +11,18 @@ const MAX_RECORD = 256 * 1024;
 
 export class CsvError extends Error {
   override name = 'CsvError';
+}
+
+/**
+ * Reads all of it and makes nothing, so that a mistake in the last line shows before the first account is made.
+ * @throws CsvError
+ */
+export async function checkAccounts(file: string): Promise<void> {
+  const info = await stat(file).catch((error: unknown) => {
+    throw new CsvError(`${file}: cannot be read`, { cause: error });
+  });
+  if (!info.isFile()) return; // a pipe can be read once only
+  for await (const _account of readAccounts(file));
 }
 
 /** @throws CsvError */

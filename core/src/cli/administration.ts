@@ -124,7 +124,11 @@ class RemoteAdministration implements Administration {
     return accounts.map(recordOf);
   }
   async find(usernameOrAddress: string): Promise<AccountRecord> {
-    return recordOf(await this.#json('GET', `/v1/accounts/${encodeURIComponent(usernameOrAddress)}`));
+    try {
+      return recordOf(await this.#json('GET', `/v1/accounts/${encodeURIComponent(usernameOrAddress)}`));
+    } catch (error) {
+      throw new Error(`${usernameOrAddress}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
   }
   async setPassword(id: AccountRecord['id'], password: Uint8Array): Promise<void> {
     await this.#json('PUT', `/v1/accounts/${id}/password`, { password: Buffer.from(password).toString('utf8') });

@@ -27,6 +27,8 @@ export function importCommand(
         let stored = 0;
         let failed = 0;
         for (const path of paths) {
+          const before = stored;
+          const note = () => `${stored - before} messages`;
           const source = await findMessages(path, { mailbox, maxOctets });
           const progress = new ProgressBar(path, source.totalOctets, stderr);
           let octetsDone = 0;
@@ -39,9 +41,9 @@ export function importCommand(
               stderr.write(`\n${message.where}: ${error instanceof Error ? error.message : String(error)}\n`);
             }
             octetsDone += message.octets.length;
-            progress.show(octetsDone, `${stored} messages`);
+            progress.show(octetsDone, note());
           }
-          progress.finish(`${stored} messages`);
+          progress.finish(note());
         }
         terminal.stdout.write(`${username}: ${stored} messages imported${failed === 0 ? '' : `, ${failed} refused`}\n`);
         if (failed > 0) throw new Error(`${failed} messages were not imported`);

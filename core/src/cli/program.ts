@@ -1,4 +1,5 @@
 /** `pochard`: all commands. Errors are one line on standard error and exit status 1; wrong use is 2. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { describeConfig } from '../config/describe.ts';
@@ -37,6 +38,7 @@ export async function run(args: readonly string[], parts: ProgramParts): Promise
     .version(parts.version)
     .option('--config <file>', 'configuration file (YAML)')
     .option('--data <folder>', 'folder of everything that the server keeps')
+    .configureHelp({ showGlobalOptions: true })
     .exitOverride()
     .configureOutput({ writeOut: (text) => terminal.stdout.write(text), writeErr: (text) => terminal.stderr.write(text) });
 
@@ -52,6 +54,7 @@ export async function run(args: readonly string[], parts: ProgramParts): Promise
   const withAdministration: WithAdministration = async (work) => {
     const config = await loadConfig(sources());
     const running = await runningServer(config.data);
+    if (running === undefined && !existsSync(config.data)) terminal.stderr.write(`pochard: new data folder ${config.data}\n`);
     const administration =
       running === undefined
         ? await (await import('./local-administration.ts')).localAdministration(config, configFolder())
@@ -79,10 +82,12 @@ export async function run(args: readonly string[], parts: ProgramParts): Promise
     .command('config')
     .description('the configuration')
     .command('check')
-    .description('check everything, print what is in force, secrets left out')
+    .description('check everything, certificates and plugins too; print what is in force, secrets left out')
     .action(async () => {
       const { config, problems } = await checkConfig(sources());
       if (config === undefined) throw new ConfigError(problems);
+      const deep = await (await import('./config-files.ts')).configFileProblems(config, configFolder());
+      if (deep.length > 0) throw new ConfigError(deep);
       terminal.stdout.write(describeConfig(config));
     });
   program
@@ -92,6 +97,7 @@ export async function run(args: readonly string[], parts: ProgramParts): Promise
       const config = await loadConfig(sources());
       const running = await runningServer(config.data);
       if (running !== undefined) throw new UsageError(`a server (process ${running.pid}) has this data folder open: stop it first`);
+      if (!existsSync(config.data)) throw new UsageError(`${config.data}: there is no such data folder`);
       let problems = 0;
       for await (const { problem, text } of parts.fsck(config, account)) {
         if (problem) problems += 1;

@@ -13,6 +13,7 @@ export function crossCheck(config: Config, root: Located): Problem[] {
   for (const protocol of protocols) {
     for (const [index, { address, port, tls }] of config[protocol].listeners.entries()) {
       const path = [protocol, 'listeners', index];
+      if (!/^[\w.:%*-]+$/.test(address)) problem([...path, 'address'], 'must be an IP address, a host name or "*"');
       const socket = `${address} port ${port}`;
       const other = taken.get(socket);
       if (port !== 0 && other !== undefined) problem(path, `${socket} is already that of ${other}`);
@@ -20,6 +21,9 @@ export function crossCheck(config: Config, root: Located): Problem[] {
       if (protocol === 'http' && tls === 'starttls') problem([...path, 'tls'], 'HTTP has no STARTTLS; use none or implicit');
     }
   }
+
+  if (config.submission.listeners.length > 0)
+    problem(['submission', 'listeners'], 'this version does not serve submission; leave the list empty');
 
   const { certificateFile, keyFile } = config.tls;
   if (certificateFile !== undefined && keyFile === undefined) problem(['tls', 'certificateFile'], 'tls.keyFile is missing beside it');

@@ -160,12 +160,25 @@ function problemOf({ instancePath, keyword, params, message = 'is wrong' }: Erro
       return at(path, `must be at least ${limit}`);
     case 'maximum':
       return at(path, `must be at most ${limit}`);
+    case 'type':
+      return at(path, `must be ${typeNames[String(params['type'])] ?? String(params['type'])}`);
+    case 'minLength':
+      return at(path, limit === 1 ? 'must not be empty' : `must have at least ${limit} characters`);
     case 'format':
       return at(path, 'must be an address range such as 10.0.0.0/8');
     default:
       return at(path, message);
   }
 }
+
+const typeNames: Readonly<Record<string, string>> = {
+  array: 'a list',
+  boolean: 'true or false',
+  integer: 'a whole number',
+  number: 'a number',
+  object: 'a section with keys of its own',
+  string: 'text',
+};
 
 function schemaAt(path: readonly string[]): SchemaNode | undefined {
   let node: SchemaNode | undefined = configSchema as SchemaNode;

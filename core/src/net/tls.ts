@@ -55,7 +55,9 @@ export class Tls {
   /** @throws Error when the files cannot be read or do not belong together */
   static async open(options: TlsOptions): Promise<Tls> {
     const files = options.files ?? (await selfSignedFiles(options));
-    const stamp = await stampOf(files);
+    const stamp = await stampOf(files).catch((error: unknown) => {
+      throw new Error(`certificateFile ${files.certificateFile}, keyFile ${files.keyFile}: ${error instanceof Error ? error.message : error}`, { cause: error });
+    });
     const { mode } = await stat(files.keyFile);
     if ((mode & 0o077) !== 0)
       options.log.warn({ file: files.keyFile, mode: (mode & 0o777).toString(8) }, 'private key is readable by others');

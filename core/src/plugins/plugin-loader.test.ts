@@ -234,7 +234,8 @@ test('a package is found from the folder of the configuration', async (t) => {
   const host = await load(path, { use: 'pochard-outside' });
   await assert.rejects(async () => host.gate('rcpt.accept', recipient, context), /packaged/);
   await host.close();
-  await assert.rejects(load(path, { use: 'pochard-nowhere' }), /plugin pochard-nowhere: Cannot find package/);
+  await assert.rejects(load(path, { use: 'pochard-nowhere' }), /plugin pochard-nowhere: there is no such package in /);
+  await assert.rejects(load(path, { use: 'stamp-header' }), /did you mean "examples\/stamp-header"\?/);
 });
 
 test('a module without a plugin is refused', async (t) => {

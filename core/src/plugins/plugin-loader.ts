@@ -1,7 +1,7 @@
 import { type HookName, type Permission, type Plugin, type PluginEntry, sdkVersion, specs, Type } from '@pochard/plugin-sdk';
 import type { AnswerChecks } from './answer-checks.ts';
 import { type HostClock, inTime } from './clock.ts';
-import { ConfigError, checkedConfig, type SchemaChecker, suggestion } from './config-check.ts';
+import { ConfigError, checkedConfig, SchemaChecker, suggestion } from './config-check.ts';
 import { PluginLoadError } from './errors.ts';
 import type { InFlight, Registered } from './generation.ts';
 import type { GuardParts } from './guard.ts';
@@ -10,7 +10,7 @@ import { type LogSource, redactedLog } from './log.ts';
 import type { PendingHooks } from './pending-hooks.ts';
 import { PluginScope } from './plugin-context.ts';
 import { Registration } from './plugin-hooks.ts';
-import type { PluginResolver } from './plugin-resolver.ts';
+import { PluginResolver } from './plugin-resolver.ts';
 import type { SessionSecrets } from './session-secrets.ts';
 
 const applyLimitMs = 30_000;
@@ -97,10 +97,27 @@ export async function loadPlugins(
   }
 }
 
+/** Imports each entry's module and checks its configuration, but runs nothing of it. */
+export async function checkEntries(
+  entries: readonly ConfiguredPlugin[],
+  folder: string,
+): Promise<readonly { readonly index: number; readonly error: unknown }[]> {
+  const parts = { resolver: new PluginResolver(folder), checker: new SchemaChecker() };
+  const mistakes: { readonly index: number; readonly error: unknown }[] = [];
+  for (const [index, entry] of entries.entries()) {
+    try {
+      await prepared(entry, `plugins[${index}]`, parts);
+    } catch (error) {
+      mistakes.push({ index, error });
+    }
+  }
+  return mistakes;
+}
+
 async function prepared(
   entry: ConfiguredPlugin | GivenPlugin,
   root: string,
-  { resolver, checker }: LoaderParts,
+  { resolver, checker }: Pick<LoaderParts, 'resolver' | 'checker'>,
 ): Promise<{ readonly plugin: Plugin; readonly config: unknown }> {
   if (!('plugin' in entry)) checkedConfig(checker, pluginEntrySchema, entry, root);
   for (const member of ['deadlineMs', 'beforeCore'] as const) {

@@ -26,13 +26,24 @@ export class PluginResolver {
     const path = this.#pathOf(use);
     if (path === undefined) {
       const from = encodeURIComponent(pathToFileURL(join(this.#folder, 'plugins.js')).href);
-      return import(`${scheme}${encodeURIComponent(use)}?from=${from}`);
+      try {
+        return await import(`${scheme}${encodeURIComponent(use)}?from=${from}`);
+      } catch (error) {
+        throw this.#isMissing(use, error) ? new Error(this.#missing(use), { cause: error }) : error;
+      }
     }
     const url = pathToFileURL(path).href;
     const modified = statSync(path).mtimeMs;
     const before = this.#imported.get(path);
     if (before === undefined) this.#imported.set(path, modified);
     return import(before === undefined || before === modified ? url : `${url}?modified=${modified}`);
+  }
+  #isMissing(use: string, error: unknown): boolean {
+    return error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND' && error.message.includes(`'${use}'`);
+  }
+  #missing(use: string): string {
+    const example = this.#pathOf(`examples/${use}`) === undefined ? '' : ` (did you mean "examples/${use}"?)`;
+    return `there is no such package in ${this.#folder} or above, and no such plugin comes with the server${example}`;
   }
   #pathOf(use: string): string | undefined {
     if (isAbsolute(use)) return use;

@@ -23,7 +23,8 @@ const MAILDIR_FLAGS: Readonly<Record<string, string>> = { D: '\\Draft', F: '\\Fl
 export async function findMessages(path: string, options: ImportOptions): Promise<ImportSource> {
   const files: FoundFile[] = [];
   for await (const file of walk(path, options.mailbox)) files.push(file);
-  if (files.length === 0) throw new ImportError(`${path}: no messages found (looked for .eml, mbox and Maildir)`);
+  if (files.length === 0 && !(await isEmptyFile(path)))
+    throw new ImportError(`${path}: no messages found (looked for .eml, mbox and Maildir)`);
   return {
     totalOctets: files.reduce((sum, { octets }) => sum + octets, 0),
     async *messages() {
@@ -37,7 +38,9 @@ async function* walk(path: string, mailbox: string): AsyncGenerator<FoundFile> {
     throw new ImportError(`${path}: cannot be read`, { cause: error });
   });
   if (info.isFile()) {
+    if (info.size === 0) return; // a mail spool without mail
     const kind = await kindOf(path);
+    if (kind === 'other') throw new ImportError(`${path}: neither a message nor an mbox file, its first line is no header field`);
     yield { path, kind, mailbox, octets: info.size, modifiedAt: Math.floor(info.mtimeMs / 1000) };
     return;
   }
@@ -75,15 +78,23 @@ async function* walkMaildir(path: string, mailbox: string, names: readonly strin
   }
 }
 
+async function isEmptyFile(path: string): Promise<boolean> {
+  const info = await stat(path);
+  return info.isFile() && info.size === 0;
+}
+
 function below(parent: string, name: string): string {
   return parent === '' ? name : `${parent}/${name}`;
 }
 
-async function kindOf(path: string): Promise<'message' | 'mbox'> {
+/** By its name or its first line: a separator of mbox files, a header field (RFC 5322 §2.2). */
+async function kindOf(path: string): Promise<'message' | 'mbox' | 'other'> {
   if (/\.eml$/i.test(path)) return 'message';
   await using file = await open(path);
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(5), 0, 5, 0);
-  return buffer.toString('latin1', 0, bytesRead) === 'From ' ? 'mbox' : 'message';
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(1024), 0, 1024, 0);
+  const begin = buffer.toString('latin1', 0, bytesRead);
+  if (begin.startsWith('From ')) return 'mbox';
+  return /\.msg$/i.test(path) || /^[!-9;-~]+[ \t]*:/.test(begin) ? 'message' : 'other';
 }
 
 async function* read(file: FoundFile, maxOctets: number): AsyncGenerator<FoundMessage> {

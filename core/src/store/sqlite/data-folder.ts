@@ -59,7 +59,7 @@ function takeLock(path: string): Database {
     return lock;
   } catch (error) {
     lock?.close();
-    if (faultOf(error) === 'busy') throw new StoreUnavailable('the data folder is in use by another process', { cause: error });
+    if (faultOf(error) === 'busy') throw new StoreUnavailable(`the data folder ${path} is in use by another process`, { cause: error });
     throw error;
   }
 }
