@@ -22,6 +22,7 @@ export function deliveryRoutes(api: Api, { delivery, spool, messageOctets }: Api
         tags: ['messages'],
         summary: 'Delivers a raw message to local recipients',
         consumes: ['message/rfc822'],
+        body: { content: { 'message/rfc822': { schema: { contentMediaType: 'message/rfc822' } } } },
         querystring: Type.Object({
           to: Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1, maxItems: 1000 })], {
             description: 'Recipient; give it several times for several',

@@ -14,6 +14,7 @@ export function messageRoutes(api: Api, { accounts, administrator, spool, messag
         tags: ['messages'],
         summary: 'Files a raw message in a mailbox, which is made when it is missing',
         consumes: ['message/rfc822'],
+        body: { content: { 'message/rfc822': { schema: { contentMediaType: 'message/rfc822' } } } },
         params: AccountParams,
         querystring: Type.Object({
           mailbox: Type.String({ default: 'INBOX', minLength: 1, maxLength: 1000 }),

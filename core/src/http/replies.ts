@@ -47,14 +47,22 @@ export function problemOf(error: unknown): { readonly title: string; readonly st
     return { title: status === 500 ? 'Internal error' : error.message, status, code: error.code };
   }
   const status = statusCodeOf(error);
-  if (status !== undefined && status >= 400 && status < 500)
-    return { title: error instanceof Error ? error.message : 'Bad request', status, code: 'request' };
+  if (status !== undefined && status >= 400 && status < 500) return { title: titleOf(error), status, code: 'request' };
   return { title: 'Internal error', status: 500, code: 'bug' };
 }
 
 export function sendProblem(reply: FastifyReply, error: unknown): FastifyReply {
   const problem = problemOf(error);
   return reply.code(problem.status).type('application/problem+json').send(problem);
+}
+
+/** A refusal by a schema names the key that is not known, or the values that are. */
+function titleOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'Bad request';
+  const { validation } = error as { readonly validation?: readonly { readonly params?: Readonly<Record<string, unknown>> }[] };
+  const { additionalProperty, allowedValues } = validation?.[0]?.params ?? {};
+  if (additionalProperty !== undefined) return `${error.message}: "${String(additionalProperty)}"`;
+  return allowedValues === undefined ? error.message : `${error.message}: ${[allowedValues].flat().join(', ')}`;
 }
 
 /** Fastify's own refusals (validation, body limit, unknown media type) carry their status. */
