@@ -56,7 +56,10 @@ export class Tls {
   static async open(options: TlsOptions): Promise<Tls> {
     const files = options.files ?? (await selfSignedFiles(options));
     const stamp = await stampOf(files).catch((error: unknown) => {
-      throw new Error(`certificateFile ${files.certificateFile}, keyFile ${files.keyFile}: ${error instanceof Error ? error.message : error}`, { cause: error });
+      throw new Error(
+        `certificateFile ${files.certificateFile}, keyFile ${files.keyFile}: ${error instanceof Error ? error.message : error}`,
+        { cause: error },
+      );
     });
     const { mode } = await stat(files.keyFile);
     if ((mode & 0o077) !== 0)
