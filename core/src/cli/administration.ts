@@ -86,7 +86,7 @@ export async function remoteAdministration(config: Config, run: RunFile): Promis
   }
   const token = config.http.apiToken?.reveal() ?? (await readFile(join(config.data, TOKEN_FILE), 'utf8')).trim();
   const host = listener.address === '::' || listener.address === '0.0.0.0' ? '127.0.0.1' : listener.address;
-  return new RemoteAdministration(`http://${host.includes(':') ? `[${host}]` : host}:${listener.port}`, token);
+  return new RemoteAdministration(`http://${host.includes(':') ? `[${host}]` : host}:${listener.port}`, token, join(config.data, RUN_FILE));
 }
 
 /** Requests of a bulk command in flight at once. */
@@ -95,9 +95,11 @@ const PARALLEL = 8;
 class RemoteAdministration implements Administration {
   readonly #base: string;
   readonly #token: string;
-  constructor(base: string, token: string) {
+  readonly #runFile: string;
+  constructor(base: string, token: string, runFile: string) {
     this.#base = base;
     this.#token = token;
+    this.#runFile = runFile;
   }
 
   async create({ password, ...account }: NewAccount): Promise<AccountRecord> {
@@ -181,6 +183,8 @@ class RemoteAdministration implements Administration {
       method,
       headers,
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : new Blob([Uint8Array.from(body)]) }),
+    }).catch((error: unknown) => {
+      throw new Error(`the server does not answer at ${this.#base}; when none runs, remove ${this.#runFile}`, { cause: error });
     });
     const text = await reply.text();
     const value: unknown = text === '' ? undefined : JSON.parse(text);

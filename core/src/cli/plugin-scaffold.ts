@@ -49,6 +49,7 @@ function packageJson(name: string): string {
       '@pochard/core': `file:${installation}/core`,
       '@pochard/plugin-sdk': `file:${installation}/plugin-sdk`,
       '@types/node': '^24.0.0',
+      node: '^24.0.0', // brings the Node that runs the tests, whatever the system has
       typescript: '>=5.9',
     },
   };
