@@ -4,6 +4,12 @@ import { join } from 'node:path';
 import { run } from './cli/program.ts';
 import { VERSION } from './version.ts';
 
+// `pochard account list | head`: who reads has seen enough. The status is that of a program that SIGPIPE ended.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(141);
+  throw error;
+});
+
 // The server is loaded by the commands that need it: the others should answer at once.
 process.exitCode = await run(process.argv.slice(2), {
   terminal: process,
