@@ -4,10 +4,9 @@ import { join } from 'node:path';
 import { run } from './cli/program.ts';
 import { VERSION } from './version.ts';
 
-// `pochard account list | head`: who reads has seen enough. The status is that of a program that SIGPIPE ended.
+// `pochard account list | head`: who reads has seen enough; the command ends in order, the store is closed.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(141);
-  throw error;
+  if (error.code !== 'EPIPE') throw error;
 });
 
 // The server is loaded by the commands that need it: the others should answer at once.
