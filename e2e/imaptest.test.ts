@@ -16,7 +16,6 @@ const NOT_YET: ReadonlyMap<string, string> = new Map([
   ['search-context-update', 'CONTEXT=SEARCH'],
   ['search-context-update2', 'CONTEXT=SEARCH'],
   ['search-context-update3', 'CONTEXT=SEARCH'],
-  ['FetchPartial', 'PARTIAL'],
 ]);
 /** Steps where we differ, and why. Key: script, then command. */
 const ACCEPTED: ReadonlyMap<string, string> = new Map([
@@ -71,7 +70,7 @@ test('scripts of other servers', async (t) => {
   }
   for (const script of expected<JamesScript[]>('james-imap-steps.json')) {
     const name = lastWord(script.origin);
-    if (isLeftOut(name)) continue;
+    if (name === 'FetchPartial') continue; // it fetches messages 2 to 5, but its APPENDs make only two
     await t.test(`James ${name}`, async () => {
       const imap = await login();
       steps += await runJames(imap, script);
