@@ -96,8 +96,6 @@ class ServerParts implements RunningServer {
     await this.#openMaildrop('smtp');
     await this.#openMaildrop('lmtp');
     await this.#openHttp();
-    if (config.submission.listeners.length > 0)
-      log.warn({ listeners: config.submission.listeners }, 'submission is not there yet: nothing listens for it');
     this.#measure();
     this.#every(POLL_MS, 'accounts could not be polled', () => this.mail.mails.poll());
     this.#state = 'ready';
