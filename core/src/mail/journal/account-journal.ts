@@ -287,7 +287,7 @@ export class AccountJournal {
 
   /** Saves the state at the head. One at a time; a call during a save waits for that one and saves what came since. */
   async save(): Promise<void> {
-    while (this.#saving !== undefined) await this.#saving.catch(() => undefined);
+    while (this.#saving !== undefined) await this.#saving.catch(() => undefined); // its own caller gets the error; this one saves again
     if (this.#tail.length === 0 || this.stale) return;
     this.#saving = this.#saveNow();
     try {
