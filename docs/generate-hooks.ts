@@ -75,7 +75,8 @@ export function hooksPage(hooksSource: string): string {
     '- *decide*: the first answer wins, `undefined` is "not mine". *collect*: all are asked at once. *transform*: each gets what the one before',
     '  returned. *gate*: passes unless a tap throws; `Refusal` is for good, any other error is a fault. *observe*: looks on. *follow*: reads the',
     '  journal, at least once. *declare*: registers something while the plugin loads.',
-    '- A *fault* is an error, an answer of the wrong shape or none within the deadline. After five in a row the tap rests for 30 s.',
+    '- A *fault* is an error, an answer of the wrong shape or none within the deadline. After five in a row the tap rests: for 1 s, then one call',
+    '  tries; when that fails too 2 s, then 4 s each time. `throw new Unavailable()` is answered like a fault and counts as none: a backend is down.',
     '- Hooks marked *plaintext* exist only for plugins with that permission.',
     '',
   ];

@@ -58,14 +58,20 @@ async function start(
   };
   return { database, server: await startServer(t, { config: { plugins: [{ use: 'auth-mysql', config }] } }) };
 }
-/** Nobody gets in, nobody is told that a password or an address is wrong. Two faults at each hook: the guard's breaker opens at five. */
+/** More calls of each hook than the faults in a row at which the guard's breaker opens. */
+const STREAM = 12;
+/** Under a stream of logins and recipients nobody gets in, nobody is told that a password or an address is wrong. @returns ms for four answers */
 async function unavailable(t: TestContext, { server }: Case, user = 'bob@a.example'): Promise<number> {
   const started = performance.now();
-  assert.match(await login(t, server, user, 'wrong'), UNAVAILABLE);
-  assert.match(await login(t, server, user), UNAVAILABLE);
-  assert.match(await rcpt(t, server, 'info@a.example'), /^451 4\.3\.0/);
-  assert.match(await rcpt(t, server, 'never@a.example', 'smtp'), /^451 4\.3\.0/);
-  return performance.now() - started;
+  for (let turn = 0; turn < STREAM / 2; turn += 1) {
+    await Promise.all([
+      login(t, server, user, 'wrong').then((done) => assert.match(done, UNAVAILABLE)),
+      login(t, server, user).then((done) => assert.match(done, UNAVAILABLE)),
+      rcpt(t, server, 'info@a.example').then((reply) => assert.match(reply, /^451 4\.3\.0/)),
+      rcpt(t, server, 'never@a.example', 'smtp').then((reply) => assert.match(reply, /^451 4\.3\.0/)),
+    ]);
+  }
+  return (performance.now() - started) / (STREAM / 2);
 }
 
 test('a database that fails is unavailable, and is back within five seconds', async (t) => {
@@ -105,7 +111,7 @@ test('a database that fails is unavailable, and is back within five seconds', as
     assert.match(await login(t, it.server, 'ada@a.example'), /^OK/);
     database.freeze();
     try {
-      t.diagnostic(`four answers in ${Math.round(await unavailable(t, it))} ms`);
+      t.diagnostic(`four answers at once in ${Math.round(await unavailable(t, it))} ms, as a mean`);
       assert.match(await login(t, it.server, 'ada@a.example'), /^OK/); // remembered
     } finally {
       database.thaw();
@@ -119,7 +125,7 @@ test('a database that fails is unavailable, and is back within five seconds', as
       'RENAME TABLE mailbox TO real_mailbox; CREATE VIEW mailbox AS SELECT * FROM real_mailbox WHERE SLEEP(30) = 0;',
       'mail',
     );
-    t.diagnostic(`four answers in ${Math.round(await unavailable(t, it))} ms`);
+    t.diagnostic(`four answers at once in ${Math.round(await unavailable(t, it))} ms, as a mean`);
     await database.sql('DROP VIEW mailbox; RENAME TABLE real_mailbox TO mailbox;', 'mail');
     t.diagnostic(`back after ${Math.round(await recovered(t, it.server, 'bob@a.example'))} ms`);
   });

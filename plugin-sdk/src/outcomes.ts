@@ -39,6 +39,17 @@ export class Gone extends Error {
   }
 }
 
+/**
+ * What the tap depends on (a database, a service) is down: the client hears "later", as after a fault, but the tap is not to blame and is
+ * asked again at the next call. A tap that throws it should do so quickly: remember for a second or so that the backend did not answer.
+ */
+export class Unavailable extends Error {
+  constructor(message = 'a backend does not answer', options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'Unavailable';
+  }
+}
+
 /** Returned by hooks whose value may be dropped; `undefined` and `null` are mistakes there. */
 export const drop: unique symbol = Symbol.for('pochard.drop');
 

@@ -12,7 +12,9 @@ import {
   Refusal,
   type AccountId as SdkAccountId,
   type SpecialUse,
+  Unavailable,
 } from '@pochard/plugin-sdk';
+import { PasswordError } from '../passwords/password-error.ts';
 import type { Passwords } from '../passwords/passwords.ts';
 import type { AccountContext, CallContext } from '../plugins/hook-calls.ts';
 import type { HostMailWriter, HostPasswords, HostServices, TableStore } from '../plugins/host-services.ts';
@@ -147,8 +149,11 @@ export class MailHostServices implements HostServices {
   };
 
   readonly passwords: HostPasswords = {
-    verify: async (secret, storedHash, signal) => (await this.#bound.passwords.verify(secret, storedHash, signal)) === 'match',
-    hash: (secret, signal) => this.#bound.passwords.hash(secret, signal),
+    verify: async (secret, storedHash, signal) => {
+      const verdict = await this.#bound.passwords.verify(secret, storedHash, signal).catch(notThePlugins);
+      return verdict === 'match';
+    },
+    hash: (secret, signal) => this.#bound.passwords.hash(secret, signal).catch(notThePlugins),
     deriveKey: (secret, options, signal) => {
       const copy = Uint8Array.from(secret); // the handle's octets are wiped when the tap ends
       return this.#derivations
@@ -318,4 +323,10 @@ async function deriveKey(
     passes,
     associatedData: Buffer.from(context, 'utf8'),
   });
+}
+
+/** Too many checks that wait are no fault of the plugin that asked for one more. */
+function notThePlugins(error: unknown): never {
+  const isBusy = error instanceof PasswordError && (error.code === 'unavailable' || error.code === 'closed');
+  throw isBusy ? new Unavailable(error.message, { cause: error }) : error;
 }

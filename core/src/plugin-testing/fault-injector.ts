@@ -1,5 +1,5 @@
 /** Stands between the guard and a plugin's functions, and makes the next calls go wrong as the test says. */
-import { type HookName, type Permission, type Plugin, type PluginContext, specs } from '@pochard/plugin-sdk';
+import { type HookName, type Permission, type Plugin, type PluginContext, specs, Unavailable } from '@pochard/plugin-sdk';
 import type { Fault } from '@pochard/plugin-sdk/testing';
 
 type AnyFunction = (...args: never[]) => unknown;
@@ -86,6 +86,8 @@ export class FaultInjector {
       switch (planned.how) {
         case 'throw':
           throw new Error('fault injected by the test');
+        case 'backend down':
+          throw new Unavailable('outage injected by the test');
         case 'hang':
           return new Promise(() => undefined);
         case 'garbage':

@@ -57,6 +57,7 @@ test('each fault has its outcome, and one later call is good again', async () =>
     nothing: ['fault'],
     twice: ['ok', 'again'],
     busy: ['fault'],
+    'backend down': ['unavailable'],
   };
   for (const [how, outcomes] of Object.entries(expected) as [Fault, readonly CallOutcome[]][]) {
     const before = host.calls('delivery.received').length;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Call, JournalEvent, LoginVerdict, ModSeq, Verdict } from '@pochard/plugin-sdk';
-import { Damaged, Gone, Locked, Refusal } from '@pochard/plugin-sdk';
+import { Damaged, Gone, Locked, Refusal, Unavailable } from '@pochard/plugin-sdk';
 import { HookUnavailable } from './errors.ts';
 import type { FakeClock } from './fake-clock.ts';
 import { createSecret } from './secrets.ts';
@@ -183,7 +183,7 @@ for (const kind of kinds) {
     await failsTemporarily(kind.call(host));
     assert.deepEqual(outcomes, [`trial ${kind.hook} fault`]);
   });
-  test(`${kind.kind}: five faults in a row open the breaker for 30 s, then one call tries`, async (t) => {
+  test(`${kind.kind}: five faults in a row open the breaker for a second, then one call tries; the rests grow up to 4 s`, async (t) => {
     let calls = 0;
     let isWell = false;
     const { host, clock, outcomes } = await start(t, async () => {
@@ -194,16 +194,37 @@ for (const kind of kinds) {
     for (let turn = 0; turn < 8; turn += 1) await failsTemporarily(kind.call(host));
     assert.equal(calls, 5);
     assert.equal(outcomes.filter((outcome) => outcome.endsWith('unchecked')).length, 3);
-    clock.advance(30_000);
-    const trial = kind.call(host);
-    await failsTemporarily(kind.call(host)); // only one tries
-    await failsTemporarily(trial);
-    assert.equal(calls, 6);
+    let tried = 5;
+    for (const restMs of [1_000, 2_000, 4_000, 4_000]) {
+      clock.advance(restMs - 1);
+      await failsTemporarily(kind.call(host));
+      assert.equal(calls, tried);
+      clock.advance(1);
+      const trial = kind.call(host);
+      await failsTemporarily(kind.call(host)); // only one tries
+      await failsTemporarily(trial);
+      tried += 1;
+      assert.equal(calls, tried);
+    }
     isWell = true;
-    clock.advance(30_000);
+    clock.advance(4_000);
     assert.deepEqual(await kind.call(host), kind.result);
     assert.deepEqual(await kind.call(host), kind.result);
-    assert.equal(calls, 8);
+    assert.equal(calls, tried + 2);
+  });
+  test(`${kind.kind}: Unavailable is a temporary failure, is no fault, and the first answer after it counts`, async (t) => {
+    let calls = 0;
+    let isUp = false;
+    const { host, outcomes } = await start(t, async () => {
+      calls += 1;
+      if (!isUp) throw new Unavailable('the database does not answer');
+      return kind.good;
+    });
+    for (let turn = 0; turn < 100; turn += 1) await failsTemporarily(kind.call(host));
+    assert.equal(calls, 100);
+    assert.deepEqual(new Set(outcomes), new Set([`trial ${kind.hook} unavailable`]));
+    isUp = true;
+    assert.deepEqual(await kind.call(host), kind.result);
   });
 }
 

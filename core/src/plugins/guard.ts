@@ -11,6 +11,7 @@ import {
   type Session,
   type Submission,
   specs,
+  Unavailable,
 } from '@pochard/plugin-sdk';
 import type { AnswerCheck } from './answer-checks.ts';
 import { type ArgumentLimit, closedDelivery, closedSubmission, type Take } from './argument-limits.ts';
@@ -55,6 +56,9 @@ export interface TapRecord {
   readonly fn: TapFunction;
 }
 
+/** An outage is one line now and then, not one for each login that met it. */
+const outageLogMs = 1_000;
+
 type Kind = (typeof specs)[HookName]['kind'];
 type Policy = (typeof specs)[HookName]['onFault'];
 
@@ -76,6 +80,7 @@ export class GuardedTap {
   readonly #watched: number;
   #log: Log | undefined;
   #pluginLog: Log | undefined;
+  #quietUntil = 0;
 
   /** `breaker`: shared by the functions of one declared thing. */
   constructor(record: TapRecord, parts: GuardParts, breaker: Breaker = new Breaker()) {
@@ -186,6 +191,16 @@ export class GuardedTap {
     this.log.error('plugin fault', { reason, ms: Math.round(now - startedAt), ...(error === undefined ? {} : { error }) });
     if (opened) this.log.warn('breaker open');
     this.#apply(reason, error, done);
+  }
+  /** What the tap depends on is down: the client hears what a fault would tell it, and the tap is asked again at the next call. */
+  unavailable(error: Unavailable, startedAt: number, done: TapDone): void {
+    const now = this.parts.clock.now();
+    this.neutral('unavailable', startedAt);
+    if (now >= this.#quietUntil) {
+      this.#quietUntil = now + outageLogMs;
+      this.log.warn('backend unavailable', { error });
+    }
+    this.#apply('its backend is unavailable', error, done);
   }
   count(outcome: 'late' | 'again'): void {
     this.#meter.record(outcome, 0);
@@ -311,7 +326,8 @@ export class RunningTap implements CallSource, Timed {
         this.#done(new HookUnavailable(tap.record.hook, tap.record.plugin, 'the client has gone', { cause: error }));
         return;
       }
-      tap.fault('fault', 'threw', error, startedAt, this.#done);
+      if (error instanceof Unavailable) tap.unavailable(error, startedAt, this.#done);
+      else tap.fault('fault', 'threw', error, startedAt, this.#done);
       return;
     }
     if (tap.kind === 'follow' && meaning !== 'locked') {

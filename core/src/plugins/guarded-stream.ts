@@ -1,4 +1,4 @@
-import type { ByteRange, Bytes, Segment, Stream } from '@pochard/plugin-sdk';
+import { type ByteRange, type Bytes, type Segment, type Stream, Unavailable } from '@pochard/plugin-sdk';
 import type { HostClock } from './clock.ts';
 import { HookUnavailable } from './errors.ts';
 import { GuardedTap, type InputWaits, type RunningTap } from './guard.ts';
@@ -94,7 +94,7 @@ class GuardedItems<T> implements AsyncIterator<T> {
       if (result.done === true) this.#isOver = true;
       return result;
     } catch (error) {
-      if (error instanceof HookUnavailable) tap.breaker.failed(tap.parts.clock.now());
+      if (error instanceof HookUnavailable && !(error.cause instanceof Unavailable)) tap.breaker.failed(tap.parts.clock.now());
       running?.abort();
       this.#close();
       throw error;

@@ -1,7 +1,7 @@
 import type { HookName } from '@pochard/plugin-sdk';
 
 /**
- * How a tap's call ended. `unchecked`: the breaker was open, it was not called. `aborted`: the client went first, nobody's fault.
+ * How a tap's call ended. `unavailable`: what it depends on is down. `unchecked`: the breaker was open, it was not called. `aborted`: the client went first, nobody's fault.
  * `late` and `again` come beside the outcome that counted: an answer after the deadline, a second answer.
  */
 export type TapOutcome =
@@ -13,6 +13,7 @@ export type TapOutcome =
   | 'gone'
   | 'fault'
   | 'timeout'
+  | 'unavailable'
   | 'unchecked'
   | 'aborted'
   | 'late'

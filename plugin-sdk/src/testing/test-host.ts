@@ -8,12 +8,13 @@ import type { Account, Flag, MessageRef, Protocol } from '../values.ts';
 
 /**
  * What goes wrong at a tap. `hang`: no answer, ever (move the clock on with `advance`). `nothing`: undefined. `twice`: the right answer,
- * and then once more. `busy`: the right answer, after the event loop was blocked for longer than the deadline.
+ * and then once more. `busy`: the right answer, after the event loop was blocked for longer than the deadline. `backend down`: it throws
+ * `Unavailable`.
  */
-export type Fault = 'throw' | 'hang' | 'garbage' | 'nothing' | 'twice' | 'busy';
-export const faults = ['throw', 'hang', 'garbage', 'nothing', 'twice', 'busy'] as const satisfies readonly Fault[];
+export const faults = ['throw', 'hang', 'garbage', 'nothing', 'twice', 'busy', 'backend down'] as const;
+export type Fault = (typeof faults)[number];
 
-/** How a call ended; `unchecked`: the breaker was open, the tap was not called. `late` and `again` come beside the outcome that counted. */
+/** How a call ended; `unavailable`: what the tap depends on is down; `unchecked`: the breaker was open, the tap was not called. `late` and `again` come beside the outcome that counted. */
 export type CallOutcome =
   | 'ok'
   | 'not-mine'
@@ -23,6 +24,7 @@ export type CallOutcome =
   | 'gone'
   | 'fault'
   | 'timeout'
+  | 'unavailable'
   | 'unchecked'
   | 'aborted'
   | 'late'

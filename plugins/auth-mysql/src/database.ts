@@ -1,5 +1,6 @@
 /** The primary and its replicas: prepared statements only, each with a time limit, and a server that failed is left alone for a moment. */
 import { readFileSync } from 'node:fs';
+import { Unavailable } from '@pochard/plugin-sdk';
 import type { Connection, ConnectionOptions, RowDataPacket } from 'mysql2/promise';
 import type { Config } from './config.ts';
 import { ConnectionPool, type Lease, PoolBusy } from './connection-pool.ts';
@@ -11,7 +12,7 @@ const MAX_ROWS = 10_001;
 const ER_UNKNOWN_SYSTEM_VARIABLE = 1193;
 
 /** No answer: never "there is no such user". Names the server's error, never a value. */
-export class DatabaseUnavailable extends Error {
+export class DatabaseUnavailable extends Unavailable {
   override readonly name = 'DatabaseUnavailable';
 }
 

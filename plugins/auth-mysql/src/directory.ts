@@ -1,5 +1,5 @@
 /** What the database says of a name: users, aliases, domains. Nothing here remembers anything. */
-import type { AccountSeed, Protocol } from '@pochard/plugin-sdk';
+import { type AccountSeed, type Protocol, Unavailable } from '@pochard/plugin-sdk';
 import type { Config } from './config.ts';
 import type { Database, Row } from './database.ts';
 import { flagValue, quotaOctets } from './mapping.ts';
@@ -25,8 +25,8 @@ export type AddressMeaning =
   | { readonly is: 'alias'; readonly to: readonly string[] }
   | { readonly is: 'disabled' };
 
-/** Rows that cannot be told apart: which of them is meant is not ours to guess. */
-export class AmbiguousName extends Error {
+/** Rows that cannot be told apart: which of them is meant is not ours to guess. Of this name alone, so no fault that counts against all. */
+export class AmbiguousName extends Unavailable {
   override readonly name = 'AmbiguousName';
 }
 
