@@ -105,10 +105,12 @@ function appendTarget(
   let arguments_: number;
   let mailbox: string;
   let isReplace: boolean;
+  let isByNumber = false;
   try {
     commandTag(cursor);
     const { name, uid } = commandName(cursor);
     isReplace = name === 'REPLACE';
+    isByNumber = isReplace && !uid;
     if (!isReplace && (name !== 'APPEND' || uid)) return undefined;
     cursor.space();
     if (isReplace) {
@@ -123,6 +125,7 @@ function appendTarget(
     throw error;
   }
   try {
+    if (isByNumber && session.isUidOnly) return { refuse: new ImapBad('Use the UID form', 'UIDREQUIRED') };
     if (isReplace) cursor.space();
     else cursor.offset = arguments_;
     const last = isReplace ? appendMessageSoFar(cursor) : appendSoFar(cursor).messages.at(-1);

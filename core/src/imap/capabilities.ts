@@ -33,6 +33,7 @@ export const features: readonly Feature[] = [
   { capability: 'CHILDREN', isOffered: afterLogin }, // RFC 3348
   { capability: 'UTF8=ACCEPT', isOffered: afterLogin }, // RFC 9755
   { capability: 'OBJECTID', isOffered: afterLogin }, // RFC 8474
+  { capability: 'UIDONLY', isOffered: afterLogin }, // RFC 9586
 ];
 
 /** Names outside the syntax of a capability would break the line. */

@@ -391,6 +391,7 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
       const command = this.#find(uid ? `UID ${name}` : name);
       running = { tag: running.tag, name: command.name, mayExpunge: command.mayExpunge || uid };
       if (!isAllowed(command.states, this.session.state)) throw new ImapBad(wrongState(command, this.session));
+      if (command.uidForm === true && !uid && this.session.isUidOnly) throw new ImapBad('Use the UID form', 'UIDREQUIRED'); // RFC 9586 §3.1
       const context = new CommandContext(this.session, running.tag, uid, client.literals);
       const given = command.args(cursor);
       const waking = command.leavesAtRest === true ? undefined : this.session.wake();

@@ -150,7 +150,7 @@ export class NotificationWatch {
   /** The items of MessageNew for messages that were just told by EXISTS (RFC 5465 §5.2). \Seen stays as it is. */
   async #fetch(view: SelectedMailbox, uids: UidRuns): Promise<void> {
     const items = this.#selected?.fetchItems ?? [];
-    const plan = planFetch({ items, changedSince: undefined, vanished: false, partial: undefined }, 'sequence');
+    const plan = planFetch({ items, changedSince: undefined, vanished: false, partial: undefined }, { uid: 'asked' });
     try {
       await view.access.authorize(view.box, uids, plan.needsContent || plan.columns.length > 0 ? 'content' : 'metadata');
       const context = new CommandContext(this.#session, '*', false, []);

@@ -39,8 +39,10 @@ export interface ViewOwner {
   /** IMAP4rev2 is on: no \Recent. */
   readonly isRev2: boolean;
   readonly isCondstore: boolean;
-  /** VANISHED with UIDs in place of EXPUNGE (RFC 7162 §3.2.10). */
-  readonly isQresync: boolean;
+  /** VANISHED with UIDs in place of EXPUNGE (RFC 7162 §3.2.10, RFC 9586 §3). */
+  readonly tellsVanished: boolean;
+  /** No sequence number goes either way (RFC 9586). */
+  readonly isUidOnly: boolean;
 }
 export type Visit = (words: Uint32Array, at: number, uid: number, sequence: number) => boolean | undefined;
 
@@ -259,6 +261,7 @@ export class SelectedMailbox implements MailboxListener {
   resolve(set: SequenceSet, by: 'uid' | 'sequence'): UidRuns {
     if (set.saved) return this.saved;
     if (by === 'uid') return this.#resolveUids(set);
+    this.#requireSequenceNumbers();
     for (const number of set.ranges) {
       if (number > this.exists || (number === STAR && this.exists === 0)) throw new ImapBad('No message has this sequence number');
     }
@@ -269,9 +272,15 @@ export class SelectedMailbox implements MailboxListener {
   resolveLoosely(set: SequenceSet, by: 'uid' | 'sequence'): UidRuns {
     if (set.saved) return this.saved;
     if (by === 'uid') return this.#resolveUids(set);
+    this.#requireSequenceNumbers();
     const runs = resolveSet(set, this.exists).slice();
     for (let at = 0; at < runs.length; at++) runs[at] = this.uidOf(runs[at] as number);
     return runs;
+  }
+
+  /** @throws ImapBad */
+  #requireSequenceNumbers(): void {
+    if (this.#owner.isUidOnly) throw new ImapBad('Message numbers are not allowed after UIDONLY', 'UIDREQUIRED');
   }
 
   #resolveUids(set: SequenceSet): UidRuns {
@@ -429,7 +438,7 @@ export class SelectedMailbox implements MailboxListener {
 
   async #announceMany(respond: Responder, pending: PendingExpunges, flags: 'tell' | 'keep'): Promise<void> {
     const slice = new TimeSlice();
-    const page = this.#owner.isQresync ? VANISHED_PAGE : PAGE;
+    const page = this.#owner.tellsVanished ? VANISHED_PAGE : PAGE;
     while (pending.count > 0) {
       this.#tellExpunges(respond, pending, Math.max(0, pending.count - page));
       if (respond.isFull) await respond.drained();
@@ -442,7 +451,7 @@ export class SelectedMailbox implements MailboxListener {
   #tellExpunges(respond: Responder, pending: PendingExpunges, downTo: number): void {
     let text = '';
     const many = pending.count;
-    if (this.#owner.isQresync) text = `* VANISHED ${uidsText(pending.uids.subarray(downTo))}\r\n`;
+    if (this.#owner.tellsVanished) text = `* VANISHED ${uidsText(pending.uids.subarray(downTo))}\r\n`;
     else for (let index = many - 1; index >= downTo; index--) text += `* ${this.#sequenceOfGone(pending, index)} EXPUNGE\r\n`;
     this.#toldExists -= many - downTo;
     pending.truncate(downTo);
@@ -515,6 +524,9 @@ export class SelectedMailbox implements MailboxListener {
 
   #flagsLine(words: Uint32Array, at: number, uid: number, sequence: number): string {
     const flags = this.flagText(words[at + FLAGS] as number, uid);
+    if (this.#owner.isUidOnly) {
+      return `* ${uid} UIDFETCH (FLAGS ${flags}${this.#owner.isCondstore ? ` MODSEQ (${modSeqAtRow(words, at)})` : ''})\r\n`;
+    }
     if (!this.#owner.isCondstore) return `* ${sequence} FETCH (FLAGS ${flags})\r\n`;
     return `* ${sequence} FETCH (UID ${uid} FLAGS ${flags} MODSEQ (${modSeqAtRow(words, at)}))\r\n`;
   }

@@ -44,6 +44,7 @@ export const CONDSTORE = 1;
 export const UTF8_ACCEPT = 2;
 export const REV2 = 4;
 export const QRESYNC = 8;
+export const UIDONLY = 16;
 
 const PLAIN_NAMES: ParseContext = Object.freeze({ utf8: false });
 const UTF8_NAMES: ParseContext = Object.freeze({ utf8: true });
@@ -56,7 +57,7 @@ export class ImapSession implements ViewOwner {
   selected: SelectedMailbox | undefined;
   /** NOTIFY is set (RFC 5465). */
   watch: NotificationWatch | undefined;
-  /** `CONDSTORE`, `UTF8_ACCEPT`, `REV2`, `QRESYNC`. */
+  /** `CONDSTORE`, `UTF8_ACCEPT`, `REV2`, `QRESYNC`, `UIDONLY`. */
   enabled = 0;
   /** Counted among the user's connections. */
   #user: string | undefined;
@@ -94,6 +95,14 @@ export class ImapSession implements ViewOwner {
 
   get isQresync(): boolean {
     return (this.enabled & QRESYNC) !== 0;
+  }
+
+  get isUidOnly(): boolean {
+    return (this.enabled & UIDONLY) !== 0;
+  }
+
+  get tellsVanished(): boolean {
+    return (this.enabled & (QRESYNC | UIDONLY)) !== 0;
   }
 
   /** Any command that names a MODSEQ does it; with a mailbox selected the client needs to know from where on (RFC 7162 §3.1). */

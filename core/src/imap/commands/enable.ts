@@ -1,13 +1,14 @@
 import { defineCommand } from '../command.ts';
 import { args } from '../grammar/args.ts';
 import { capabilityNames } from '../grammar/session-arguments.ts';
-import { CONDSTORE, QRESYNC, REV2, UTF8_ACCEPT } from '../session.ts';
+import { CONDSTORE, QRESYNC, REV2, UIDONLY, UTF8_ACCEPT } from '../session.ts';
 
 const switches: ReadonlyMap<string, number> = new Map([
   ['CONDSTORE', CONDSTORE],
   ['QRESYNC', QRESYNC],
   ['UTF8=ACCEPT', UTF8_ACCEPT],
   ['IMAP4REV2', REV2],
+  ['UIDONLY', UIDONLY],
 ]);
 /** As CAPABILITY spells them. */
 const spelling: ReadonlyMap<string, string> = new Map([['IMAP4REV2', 'IMAP4rev2']]);

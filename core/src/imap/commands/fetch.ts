@@ -23,7 +23,8 @@ export const fetch = defineCommand({
 
   async handle(context, { messages, request }) {
     const { selected: view, session } = context;
-    const plan = planFetch(request, context.by);
+    // UIDFETCH begins with it (RFC 9586 §3.3).
+    const plan = planFetch(request, { uid: context.isUid && !session.isUidOnly ? 'always' : 'asked' });
     if (request.vanished) requireVanished(context, request);
     if (plan.showsModSeq) session.enableCondstore();
     if (request.vanished && request.changedSince !== undefined) {

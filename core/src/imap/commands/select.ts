@@ -24,6 +24,8 @@ async function open(context: CommandContext, { name, parameters }: SelectArgumen
   const { session, access, respond } = context;
   const qresync = parameters?.qresync;
   if (qresync !== undefined && !session.isQresync) throw new ImapBad('QRESYNC is not enabled');
+  if (qresync?.sequenceMatch !== undefined && session.isUidOnly)
+    throw new ImapBad('Message numbers are not allowed after UIDONLY', 'UIDREQUIRED');
   if (session.selected !== undefined) {
     session.deselect(); // whatever comes of the new one (RFC 9051 §6.3.2)
     respond.ok('CLOSED', 'The previous mailbox is closed');
@@ -36,7 +38,7 @@ async function open(context: CommandContext, { name, parameters }: SelectArgumen
   respond.untagged(`${view.exists} EXISTS`);
   if (!session.isRev2) {
     respond.untagged(`${view.recent} RECENT`);
-    const unseen = view.firstUnseen();
+    const unseen = session.isUidOnly ? undefined : view.firstUnseen(); // a sequence number
     if (unseen !== undefined) respond.ok(`UNSEEN ${unseen}`, 'First unseen message');
   }
   respond.ok(`UIDVALIDITY ${info.uidValidity}`, 'UIDs are valid');
@@ -50,6 +52,7 @@ async function open(context: CommandContext, { name, parameters }: SelectArgumen
 
 /** What the client has missed: expunges first, then flags and new messages (RFC 7162 §3.2.5.1). */
 async function resynchronise(context: CommandContext, view: SelectedMailbox, qresync: QresyncParameter): Promise<void> {
+  const { session } = context;
   const { uidValidity, modSeq, sequenceMatch: match } = qresync;
   if (uidValidity !== view.info.uidValidity || modSeq >= view.info.highestModSeq) return;
   const known = knownUids(view, qresync.knownUids);
@@ -57,7 +60,10 @@ async function resynchronise(context: CommandContext, view: SelectedMailbox, qre
   const changed = intersectUids(view.state.changedSince(modSeq), known);
   if (changed.length === 0) return;
   const shownUpTo = view.info.highestModSeq;
-  await new FetchRun(context, view, rowPlan(['UID', 'FLAGS', 'MODSEQ']), { changedSince: modSeq, seenNow: NO_UIDS }).run(changed);
+  await new FetchRun(context, view, rowPlan(session.isUidOnly ? ['FLAGS', 'MODSEQ'] : ['UID', 'FLAGS', 'MODSEQ']), {
+    changedSince: modSeq,
+    seenNow: NO_UIDS,
+  }).run(changed);
   view.markShown(changed, shownUpTo);
 }
 

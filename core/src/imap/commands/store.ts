@@ -43,7 +43,7 @@ async function change(context: CommandContext, view: SelectedMailbox, living: Ui
   const options = unchangedSince === undefined ? undefined : { unchangedSince };
   const { seq, changed, modified } = await view.access.store(view.box, living, { mode, flags }, options);
 
-  const items: RowItem[] = context.isUid || session.isQresync ? ['UID'] : [];
+  const items: RowItem[] = (context.isUid || session.isQresync) && !session.isUidOnly ? ['UID'] : [];
   if (!silent) items.push('FLAGS');
   if (session.isCondstore) items.push('MODSEQ'); // even if silent (RFC 7162 §3.1.3)
   const shown = subtractUids(living, modified);

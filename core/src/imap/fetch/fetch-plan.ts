@@ -82,11 +82,11 @@ function isSeenBy(item: FetchItem): boolean {
   return item.name === 'RFC822' || item.name === 'RFC822.TEXT';
 }
 
-/** `uid`: a UID FETCH, which shows UIDs asked or not (RFC 9051 §6.4.9). */
-export function planFetch({ items, changedSince }: FetchRequest, form: 'uid' | 'sequence'): FetchPlan {
+/** `uid`: shown asked or not, as UID FETCH does (RFC 9051 §6.4.9). */
+export function planFetch({ items, changedSince }: FetchRequest, { uid }: { readonly uid: 'always' | 'asked' }): FetchPlan {
   const names = new Set(items.map(({ name }) => name));
   const list: PlannedItem[] = [];
-  if (form === 'uid' && !names.has('UID')) list.push({ kind: 'row', item: 'UID' });
+  if (uid === 'always' && !names.has('UID')) list.push({ kind: 'row', item: 'UID' });
   for (const item of items) list.push(planned(item));
   if (changedSince !== undefined && !names.has('MODSEQ')) list.push({ kind: 'row', item: 'MODSEQ' }); // RFC 7162 §3.1.4.1
   const needsContent = list.some(

@@ -41,6 +41,7 @@ export class FetchRun {
   readonly #plan: FetchPlan;
   readonly #changedSince: number;
   readonly #rowText: RowText;
+  readonly #isUidOnly: boolean;
   readonly #slice = new TimeSlice();
   /** Messages that became \Seen by this FETCH: their flags are shown unasked. */
   #seenNow: UidRuns;
@@ -60,6 +61,7 @@ export class FetchRun {
     this.#changedSince = options.changedSince ?? -1;
     this.#seenNow = options.seenNow;
     this.#rowText = new RowText(view);
+    this.#isUidOnly = context.session.isUidOnly;
   }
 
   /** @throws ImapNo EXPUNGEISSUED, MailError damaged and the like, after the messages that could be shown; OutputClosed, BrokenReply */
@@ -90,13 +92,18 @@ export class FetchRun {
           }
         }
         left -= 1;
-        text += `* ${sequence} FETCH (${this.#rowText.all(items, words, at, uid)})\r\n`;
+        text += `${this.#opening(uid, sequence)}${this.#rowText.all(items, words, at, uid)})\r\n`;
         return true;
       });
       if (text !== '') this.#respond.lines(text);
       rest = next === 0 ? NO_UIDS : from(rest, next);
       await this.#breathe();
     }
+  }
+
+  /** Which message the answer is of (RFC 9586 §3.3: UIDFETCH). */
+  #opening(uid: number, sequence: number): string {
+    return this.#isUidOnly ? `* ${uid} UIDFETCH (` : `* ${sequence} FETCH (`;
   }
 
   async #breathe(): Promise<void> {
@@ -210,7 +217,7 @@ export class FetchRun {
         }
       }
     }
-    let text = `* ${page.sequences[index] ?? 0} FETCH (`;
+    let text = this.#opening(uid, page.sequences[index] ?? 0);
     if (!this.#plan.showsFlags && containsUid(this.#seenNow, uid)) {
       text += `FLAGS ${this.#view.flagText(page.rows[at + FLAGS] as number, uid)} `;
       if (!this.#plan.showsModSeq && this.#context.session.isCondstore) text += `MODSEQ (${modSeqAtRow(page.rows, at)}) `;
