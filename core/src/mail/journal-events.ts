@@ -69,6 +69,11 @@ export class JournalEvents {
         case 'note':
           bodies.push(...subscribed(mail, op));
           break;
+        case 'outcome': {
+          const { submission: submissionId, recipient, outcome, reply } = op;
+          bodies.push({ type: 'submission.outcome', submissionId, recipient, outcome, ...(reply === '' ? {} : { reply }) });
+          break;
+        }
         default:
           break;
       }

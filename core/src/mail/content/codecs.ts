@@ -32,7 +32,7 @@ export interface CodecScope {
   readonly notes: Notes;
 }
 
-const PLAIN: CodecStack = { codecs: [], encrypt: undefined };
+export const PLAIN: CodecStack = { codecs: [], encrypt: undefined };
 /** Octets of all notes of one content. */
 const MAX_NOTES_OCTETS = 1024 * 1024;
 

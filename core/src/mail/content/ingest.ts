@@ -11,7 +11,7 @@ import { MailError } from '../errors.ts';
 import type { MessageSource } from '../services.ts';
 import { MEMORY_OCTETS } from '../spool.ts';
 import type { CodecScope, CodecStack, Codecs, Notes, SegmentRole } from './codecs.ts';
-import { bindingOf, cut } from './codecs.ts';
+import { bindingOf, cut, PLAIN } from './codecs.ts';
 import { encodeManifest } from './manifest.ts';
 import { type ParsedSource, parseSource, shiftParts } from './parsed-source.ts';
 import { analyseBase64, Base64Stream, decodedBase64 } from './recoding.ts';
@@ -75,6 +75,13 @@ export class Ingest {
       const applied = await stack;
       return applied.encrypt === undefined ? this.#apart(message, prefix, scope, applied) : this.#sealed(message, prefix, scope, applied);
     });
+  }
+
+  /** As {@link prepare} with no codec applied: what waits to be sent must be readable when its sender is not there. */
+  preparePlain(message: ParsedSource, prefix: Uint8Array, scope: IngestScope): NewContent | Promise<NewContent> {
+    const { bytes } = message.source;
+    if (bytes !== undefined && bytes.length < this.#options.thresholdOctets) return this.#small(message, bytes, prefix, scope);
+    return this.#slots.run(async () => this.#apart(message, prefix, scope, PLAIN));
   }
 
   /** No part can be big: one segment that is a view of what was received. */

@@ -171,6 +171,36 @@ suite('commands that are refused change nothing', () => {
   });
 });
 
+test('a submission lands whole or not at all: filed copy, kept content, records, outcomes', async () => {
+  const { mail, inbox } = await adaWithInbox();
+  const kept = contentOf(store.contents.newId(ADA), 50);
+  const outcome = { submission: 'm1', recipient: 'bob@example.org', outcome: 'queued', reply: '' } as const;
+  const record: RecordWrite = { table: 'queue', key: 'm1', value: { waits: true }, ifVersion: 0 };
+  const change = {
+    file: { box: inbox, item: item(100, ['\\Seen'], 'key'), limits: {} },
+    outcomes: [outcome],
+    drops: [],
+    records: [record],
+  };
+  await assert.rejects(
+    mail.submission({ ...change, file: { ...change.file, limits: { octets: 10 } }, keeps: [kept] }, IMAP),
+    failsWith('over-quota'),
+  );
+  assert.equal(await store.records.get('queue', 'm1'), undefined);
+  await mail.submission({ ...change, keeps: [kept] }, IMAP);
+  assert.deepEqual([mail.byId(inbox)?.messages, mail.usage.messages], [1, 1]); // what is kept is nobody's message
+  const [, stored] = await store.contents.load(ADA, [change.file.item.content.id, kept.id]);
+  assert.equal(stored?.sizeOctets, 50);
+  // Another writer was first: nothing of it, the copy included.
+  await assert.rejects(mail.submission({ ...change, keeps: [] }, IMAP), RecordConflict);
+  // The copy is there already, the rest lands.
+  await mail.submission({ ...change, keeps: [], records: [{ ...record, ifVersion: 1 }] }, IMAP);
+  assert.equal(mail.byId(inbox)?.messages, 1);
+  const ops: string[] = [];
+  for await (const entry of mail.changes(0)) ops.push(...entry.ops.map(({ op }) => op));
+  assert.deepEqual(ops, ['box', 'add', 'outcome', 'outcome']);
+});
+
 test('the quota is exact: of two appends that meet in one entry, the one that fits is stored', async () => {
   const { mail, inbox } = await adaWithInbox();
   const limits = { octets: 250 };

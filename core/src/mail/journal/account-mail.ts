@@ -3,7 +3,7 @@
  * every Store (account-queue, reducer). No hooks here: services (mail/mailboxes, mail/delivery) call them before they submit.
  */
 import type { AccountId, ContentId, MailboxId, NewContent, RecordWrite, Seq } from '../../store/store.ts';
-import type { Entry, FlagBits, GoneCause, UidRuns } from './entry.ts';
+import type { Entry, FlagBits, GoneCause, SubmissionOutcome, UidRuns } from './entry.ts';
 
 /** A mailbox at the head. The object is live: the reducer changes it in place; read it when you need it, do not keep its values. */
 export interface MailboxInfo {
@@ -99,6 +99,17 @@ export interface Limits {
   readonly octets?: number;
   readonly messages?: number;
   readonly mailboxes?: number;
+}
+/** What a submission, or news of one, does to its sender's account. */
+export interface SubmissionChange {
+  /** The copy that is filed for the sender. */
+  readonly file?: { readonly box: MailboxId; readonly item: AppendItem; readonly limits: Limits } | undefined;
+  readonly outcomes: readonly SubmissionOutcome[];
+  /** Contents that the queue's records name, and no message. */
+  readonly keeps: readonly NewContent[];
+  /** Such contents that nothing names any more. */
+  readonly drops: readonly ContentId[];
+  readonly records: readonly RecordWrite[];
 }
 export type FlagChange = { readonly mode: 'add' | 'remove' | 'replace'; readonly flags: readonly string[] };
 
@@ -197,6 +208,8 @@ export interface AccountMail {
   ): Promise<void>;
   /** Record writes that land in an entry of this account (credential and key slot together). */
   writeRecords(records: readonly RecordWrite[], origin: Origin): Promise<void>;
+  /** All of it in one entry, or nothing. @throws MailError no-such-target, over-quota (the filed copy), RecordConflict */
+  submission(change: SubmissionChange, origin: Origin): Promise<void>;
 
   /** SELECT (not EXAMINE): these UIDs are \Recent to this session; the mark moves to UIDNEXT. Soft. */
   takeRecent(box: MailboxId): { readonly from: number; readonly before: number };

@@ -18,6 +18,7 @@ import type {
   OpenMailbox,
   Origin,
   Relocated,
+  SubmissionChange,
 } from './account-mail.ts';
 import type { MailboxRecord } from './account-state.ts';
 import type { Command } from './command.ts';
@@ -26,7 +27,15 @@ import { Draft } from './draft.ts';
 import type { Entry, GoneCause, UidRuns } from './entry.ts';
 import { encodeEntry } from './entry-codec.ts';
 import { canonicalName } from './mailbox-names.ts';
-import { appendCommand, copyCommand, expungeCommand, moveCommand, replaceCommand, storeCommand } from './message-commands.ts';
+import {
+  appendCommand,
+  copyCommand,
+  expungeCommand,
+  moveCommand,
+  replaceCommand,
+  storeCommand,
+  submissionCommand,
+} from './message-commands.ts';
 import type { MailboxPlan } from './tree-commands.ts';
 import {
   annotateCommand,
@@ -227,6 +236,10 @@ export class AccountQueue extends AccountJournal implements AccountMail {
 
   async writeRecords(records: readonly RecordWrite[], origin: Origin): Promise<void> {
     await this.#submit(recordsCommand(records, originOf(origin)));
+  }
+
+  async submission(change: SubmissionChange, origin: Origin): Promise<void> {
+    await this.#submit(submissionCommand(change, originOf(origin)));
   }
 
   /** Settles when nothing waits and nothing is in flight. */

@@ -99,6 +99,8 @@ test('every op comes back as it was', () => {
     { op: 'keyword', box, bit: 31, name: '$Junk' },
     { op: 'note', name: 'sub/__proto__', value: '' },
     { op: 'note', name: 'x', value: null },
+    { op: 'outcome', submission: 'm1', recipient: 'пётр@пример.test', outcome: 'failed', reply: '550 5.1.1' },
+    { op: 'outcome', submission: 'm1', recipient: '', outcome: 'queued', reply: '' },
   ];
   assert.deepEqual(decodeEntry(encodeEntry(entry(...ops))), entry(...ops));
 });

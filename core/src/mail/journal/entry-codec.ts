@@ -4,7 +4,7 @@
  */
 import type { AccountId, ContentId, MailboxId, StoredEntry } from '../../store/store.ts';
 import { StoreDamaged } from '../../store/store.ts';
-import type { Entry, GoneCause, Op, Placed, UidRuns } from './entry.ts';
+import type { Entry, GoneCause, Op, Placed, SubmissionOutcome, UidRuns } from './entry.ts';
 import { OctetReader, OctetWriter } from './octets.ts';
 import { UidRunsBuilder } from './uid-runs.ts';
 
@@ -29,6 +29,7 @@ const BOX = 5;
 const UNBOX = 6;
 const KEYWORD = 7;
 const NOTE = 8;
+const OUTCOME = 9;
 
 const ADD_KEYS = 1;
 const ADD_FROM = 2;
@@ -36,6 +37,8 @@ const ADD_MOVED = 4;
 
 /** On disk by position: append only. */
 const CAUSES: readonly GoneCause[] = ['expunge', 'move', 'replace', 'mailbox-deleted', 'account-deleted', 'retention'];
+/** On disk by position: append only. */
+const OUTCOMES: readonly SubmissionOutcome['outcome'][] = ['queued', 'delivered', 'deferred', 'failed'];
 
 export function encodeEntry(entry: Entry): StoredEntry {
   const out = new OctetWriter(expectedOctets(entry));
@@ -146,6 +149,13 @@ function writeOp(out: OctetWriter, op: Op, seconds: number): void {
       out.text(op.name);
       if (op.value !== null) out.text(op.value);
       return;
+    case 'outcome':
+      out.octet(OUTCOME);
+      out.octet(OUTCOMES.indexOf(op.outcome));
+      out.text(op.submission);
+      out.text(op.recipient);
+      out.text(op.reply);
+      return;
   }
 }
 
@@ -215,6 +225,11 @@ function readOp(from: OctetReader, seconds: number): Op {
       const kept = readBoolean(from);
       const name = from.text();
       return { op: 'note', name, value: kept ? from.text() : null };
+    }
+    case OUTCOME: {
+      const outcome = OUTCOMES[from.octet()];
+      if (outcome === undefined) throw new StoreDamaged('unknown outcome of a submission');
+      return { op: 'outcome', outcome, submission: from.text(), recipient: from.text(), reply: from.text() };
     }
     default:
       throw new StoreDamaged('unknown op');

@@ -78,7 +78,18 @@ export type Op =
   /** Bit 5..31 of the mailbox's keyword table gets its name. */
   | { readonly op: 'keyword'; readonly box: MailboxId; readonly bit: number; readonly name: string }
   /** Subscriptions (`sub/<name>`), ACL, METADATA, intents: takes a seq and moves no mailbox's HIGHESTMODSEQ. `null` removes. */
-  | { readonly op: 'note'; readonly name: string; readonly value: string | null };
+  | { readonly op: 'note'; readonly name: string; readonly value: string | null }
+  /**
+   * What became of a submission for one of its recipients: news for those who read the journal, no state. `recipient` is empty for accounts
+   * whose mail is sealed; `reply` is the code of the other side's reply, never its text.
+   */
+  | ({ readonly op: 'outcome' } & SubmissionOutcome);
+export interface SubmissionOutcome {
+  readonly submission: string;
+  readonly recipient: string;
+  readonly outcome: 'queued' | 'delivered' | 'deferred' | 'failed';
+  readonly reply: string;
+}
 export type GoneCause = 'expunge' | 'move' | 'replace' | 'mailbox-deleted' | 'account-deleted' | 'retention';
 
 export interface Entry {

@@ -102,7 +102,7 @@ class Model {
       touched.add(`${id}/${uid}`);
     };
     for (const op of entry.ops) {
-      if (op.op === 'note') continue;
+      if (op.op === 'note' || op.op === 'outcome') continue;
       let mailbox = this.boxes.get(op.box);
       if (op.op === 'box') {
         if (mailbox === undefined)

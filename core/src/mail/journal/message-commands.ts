@@ -1,7 +1,7 @@
 /** Commands on messages, computed at the head: APPEND, STORE, COPY, MOVE, EXPUNGE, REPLACE. */
 import type { ContentId, MailboxId, NewContent, Seq } from '../../store/store.ts';
 import { MailError } from '../errors.ts';
-import type { AppendItem, FlagChange, Limits, Relocated } from './account-mail.ts';
+import type { AppendItem, FlagChange, Limits, Relocated, SubmissionChange } from './account-mail.ts';
 import type { Command } from './command.ts';
 import type { BoxDraft, Draft } from './draft.ts';
 import type { FlagBits, GoneCause, Placed, UidRuns } from './entry.ts';
@@ -63,6 +63,24 @@ function placeItem(draft: Draft, target: BoxDraft, item: AppendItem): number {
     flags: bits,
   };
   return draft.place(target, message, item.key);
+}
+
+/** Alone in its entry: its records may find that another writer was first. */
+export function submissionCommand(change: SubmissionChange, origin: string): Command<void> {
+  const { file, outcomes, keeps, drops, records } = change;
+  return {
+    origin,
+    alone: true,
+    weight: 0,
+    touches: undefined,
+    compute(draft) {
+      if (file !== undefined) computeAppend(draft, file.box, [file.item], file.limits);
+      for (const outcome of outcomes) draft.push({ op: 'outcome', ...outcome });
+      draft.contents.push(...keeps);
+      draft.dead.push(...drops);
+      draft.records.push(...records);
+    },
+  };
 }
 
 export interface StoreAnswer {

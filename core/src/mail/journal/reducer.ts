@@ -31,6 +31,7 @@ export function reduce(state: AccountState, entry: Entry, wantsRows: (box: Mailb
   if (entry.seq !== state.seq + 1) throw new StoreDamaged(`entry ${entry.seq} follows ${state.seq}`);
   const changes: Change[] = [];
   for (const op of entry.ops) {
+    if (op.op === 'outcome') continue;
     if (op.op === 'note') state.setNote(op.name, op.value);
     else if (op.op === 'box') reduceBox(state, entry, op, changes);
     else reduceInBox(state, entry, op, changes, wantsRows);
@@ -55,7 +56,7 @@ function applyToChunks(packed: PackedMailbox, entry: Entry, op: Op, keep: 'keep-
 function reduceInBox(
   state: AccountState,
   entry: Entry,
-  op: Exclude<Op, { op: 'note' | 'box' }>,
+  op: Exclude<Op, { op: 'note' | 'outcome' | 'box' }>,
   changes: Change[],
   wantsRows: (box: MailboxRecord) => boolean,
 ): void {
