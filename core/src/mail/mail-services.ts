@@ -8,6 +8,7 @@ import { createActor } from '../plugins/identities.ts';
 import type { AccountId, Bus, Store } from '../store/store.ts';
 import { AccountCreation } from './accounts/account-creation.ts';
 import { AccountService } from './accounts/account-service.ts';
+import { CredentialService } from './accounts/credential-service.ts';
 import { Credentials } from './accounts/credentials.ts';
 import { Directory } from './accounts/directory.ts';
 import { Logins } from './accounts/login.ts';
@@ -105,7 +106,8 @@ export function createMailServices(options: MailServicesOptions): RunningMailSer
   };
   const sessions = new Sessions({ hooks, now, opened });
   const logins = new Logins({ parts, credentials, creation, sessions, throttle: options.throttle });
-  const accounts = new AccountService({ parts, credentials, creation, sessions, logins });
+  const passwordService = new CredentialService({ parts, credentials, sessions });
+  const accounts = new AccountService({ parts, passwords: passwordService, creation, sessions, logins });
   const delivery = new DeliveryService(parts, new Recipients(parts, creation), spool);
   const quotaOf = async (id: AccountId) => (await directory.get(id))?.quotaOctets ?? settings.defaultQuotaOctets;
   const events = new JournalEvents({ quotaOf });

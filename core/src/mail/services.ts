@@ -95,10 +95,32 @@ export interface LoggedIn {
   readonly actor: Actor;
   readonly session: Session;
   readonly access: MailAccess;
+  /** `password`, or the id of the app password. */
+  readonly credentialId: string;
   end(reason: 'logout' | 'closed' | 'idle' | 'revoked' | 'drain'): void;
   /** Called at once when the account was deleted or disabled or its password changed: say BYE and close. The session has ended already. One listener. */
   onRevoked(hear: () => void): void;
 }
+/** A password of a program's own: random, good for some protocols only, ended without touching the others. */
+export interface AppPassword {
+  readonly id: string;
+  /** What it is for, in the user's words. */
+  readonly label: string;
+  readonly scope: readonly ProtocolName[];
+  /** Ranges in CIDR form that it may be used from; none: from anywhere. */
+  readonly networks: readonly string[];
+  /** ms since 1970. */
+  readonly createdAt: number;
+  readonly expiresAt: number | undefined;
+}
+export interface NewAppPassword {
+  readonly label: string;
+  readonly scope: readonly ProtocolName[];
+  readonly networks?: readonly string[];
+  readonly expiresAt?: number;
+}
+/** `password` is kept nowhere: this is the only time that it can be shown. */
+export type MadeAppPassword = AppPassword & { readonly password: string };
 export interface Accounts {
   /** Throttled per address and per user. @throws MailError credentials, disabled, rate, unavailable, policy */
   login(request: LoginRequest, signal: AbortSignal): Promise<LoggedIn>;
@@ -116,6 +138,13 @@ export interface Accounts {
   /** Ends its sessions, removes addresses, mail and records. */
   delete(id: AccountId): Promise<void>;
   setPassword(id: AccountId, password: { readonly password: Uint8Array } | { readonly passwordHash: string }): Promise<void>;
+  /** By the user, who has just proved `former`; ends all sessions. @throws MailError forbidden, unsupported (it is kept elsewhere), policy */
+  changePassword(login: LoggedIn, former: Uint8Array, password: Uint8Array): Promise<void>;
+  /** `by`: the user; absent: an administrator. @throws MailError invalid, limit, forbidden (not with an app password) */
+  createAppPassword(id: AccountId, wanted: NewAppPassword, by?: LoggedIn): Promise<MadeAppPassword>;
+  appPasswords(id: AccountId): Promise<readonly AppPassword[]>;
+  /** Ends the sessions that it opened. @throws MailError invalid when there is none */
+  revokeAppPassword(id: AccountId, appPasswordId: string, by?: LoggedIn): Promise<void>;
   /** `*@domain` is a catch-all. @throws MailError taken, or invalid when malformed */
   addAddress(id: AccountId, address: string): Promise<AccountRecord>;
   removeAddress(id: AccountId, address: string): Promise<AccountRecord>;

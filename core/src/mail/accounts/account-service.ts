@@ -1,17 +1,24 @@
 /** Accounts as protocols and administrators use them: the directory with its hooks, credentials, sessions. */
 import type { Actor, Session } from '@pochard/plugin-sdk';
-import { PasswordError } from '../../passwords/password-error.ts';
-import { createSecret } from '../../plugins/secrets.ts';
 import { type AccountId, RecordConflict } from '../../store/store.ts';
-import { commitWith } from '../commit-batch.ts';
 import { MailError } from '../errors.ts';
 import { asMailError, guarded } from '../hook-errors.ts';
 import { runOf } from '../journal/uid-runs.ts';
 import { HookedMailAccess } from '../mail-access.ts';
 import { accountOf, type MailParts } from '../mail-parts.ts';
-import type { AccountChange, AccountRecord, Accounts, LoggedIn, LoginRequest, NewAccount } from '../services.ts';
+import type {
+  AccountChange,
+  AccountRecord,
+  Accounts,
+  AppPassword,
+  LoggedIn,
+  LoginRequest,
+  MadeAppPassword,
+  NewAccount,
+  NewAppPassword,
+} from '../services.ts';
 import { type AccountCreation, checkedAddress, checkedQuota } from './account-creation.ts';
-import { type Credentials, PASSWORD } from './credentials.ts';
+import type { CredentialService } from './credential-service.ts';
 import type { VersionedAccount } from './directory.ts';
 import type { Logins } from './login.ts';
 import { normalizeAddress } from './names.ts';
@@ -24,20 +31,20 @@ const MAX_ALIAS_TARGETS = 1000;
 
 export class AccountService implements Accounts {
   readonly #parts: MailParts;
-  readonly #credentials: Credentials;
+  readonly #passwords: CredentialService;
   readonly #creation: AccountCreation;
   readonly #sessions: Sessions;
   readonly #logins: Logins;
 
   constructor(options: {
     readonly parts: MailParts;
-    readonly credentials: Credentials;
+    readonly passwords: CredentialService;
     readonly creation: AccountCreation;
     readonly sessions: Sessions;
     readonly logins: Logins;
   }) {
     this.#parts = options.parts;
-    this.#credentials = options.credentials;
+    this.#passwords = options.passwords;
     this.#creation = options.creation;
     this.#sessions = options.sessions;
     this.#logins = options.logins;
@@ -124,42 +131,24 @@ export class AccountService implements Accounts {
     await mails.forget?.(id);
   }
 
-  async setPassword(id: AccountId, password: { readonly password: Uint8Array } | { readonly passwordHash: string }): Promise<void> {
-    const { directory, hooks, actors, mails } = this.#parts;
-    const record = (await directory.fresh(id))?.record;
-    if (record === undefined) throw new MailError('no-such-account', 'No such account');
-    const account = await accountOf(this.#parts, record);
-    const octets = 'password' in password ? password.password : undefined;
-    try {
-      const stored = 'passwordHash' in password ? { hash: password.passwordHash } : await this.#credentials.hash(password.password, NEVER);
-      if ('passwordHash' in password) this.#credentials.requireUsable(stored.hash);
-      // Without the password nobody can wrap the key of sealed mail under it.
-      if (octets === undefined && account.sealed)
-        throw new MailError('unsupported', 'An encrypted account needs the password, not its hash');
-      const context = { actor: actors.system, account };
-      await commitWith(
-        async ({ commit }) => {
-          if (octets === undefined || !hooks.has('auth.credential')) return;
-          using secret = createSecret(Uint8Array.from(octets));
-          const change = { credentialId: PASSWORD, commit, change: 'reset', secret, consent: 'keep' } as const;
-          await guarded(() => hooks.gate('auth.credential', change, context));
-        },
-        async (writes) => {
-          const mail = await mails.get(id);
-          await mail.writeRecords([this.#credentials.setting(id, PASSWORD, stored), ...writes], { by: 'api', actor: actors.system.name });
-          this.#parts.codecs.forget(id);
-        },
-      );
-    } catch (error) {
-      if (error instanceof PasswordError) {
-        const isBusy = error.code === 'unavailable' || error.code === 'closed';
-        throw new MailError(isBusy ? 'unavailable' : 'invalid', isBusy ? 'Try again later' : error.message, { cause: error });
-      }
-      throw asMailError(error);
-    } finally {
-      octets?.fill(0);
-    }
-    this.#sessions.revoke(id);
+  setPassword(id: AccountId, password: { readonly password: Uint8Array } | { readonly passwordHash: string }): Promise<void> {
+    return this.#passwords.setPassword(id, password);
+  }
+
+  changePassword(login: LoggedIn, former: Uint8Array, password: Uint8Array): Promise<void> {
+    return this.#passwords.changePassword(login, former, password);
+  }
+
+  createAppPassword(id: AccountId, wanted: NewAppPassword, by?: LoggedIn): Promise<MadeAppPassword> {
+    return this.#passwords.createAppPassword(id, wanted, by);
+  }
+
+  appPasswords(id: AccountId): Promise<readonly AppPassword[]> {
+    return this.#passwords.appPasswords(id);
+  }
+
+  revokeAppPassword(id: AccountId, appPasswordId: string, by?: LoggedIn): Promise<void> {
+    return this.#passwords.revokeAppPassword(id, appPasswordId, by);
   }
 
   addAddress(id: AccountId, address: string): Promise<AccountRecord> {
@@ -226,8 +215,6 @@ export class AccountService implements Accounts {
     }
   }
 }
-
-const NEVER = new AbortController().signal;
 
 function originOf(actor: Actor, session: Session | undefined): string {
   if (session !== undefined) return session.protocol === 'http' ? 'api' : session.protocol;

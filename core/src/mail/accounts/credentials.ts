@@ -4,6 +4,8 @@ import type { Passwords } from '../../passwords/passwords.ts';
 import { deriveScramKeys, readScramKeys, type ScramKeys, writeScramKeys } from '../../passwords/scram-keys.ts';
 import type { AccountId, RecordRow, Records, RecordWrite } from '../../store/store.ts';
 import type { MailLog } from '../log.ts';
+import type { AppPassword } from '../services.ts';
+import { APP_PASSWORD, appPasswordOf, appPasswordValue, type CredentialUse, isAppPassword, mayBeUsed } from './app-passwords.ts';
 
 /** Id of the account's main password; app passwords have ids of their own. */
 export const PASSWORD = 'password';
@@ -41,15 +43,21 @@ export class Credentials {
   }
 
   /**
-   * Which credential the secret is; `mismatch` when it is none of them; `undefined` when the account has no main password here, so that
-   * somebody else may know it. @throws PasswordError
+   * Which credential the secret is; `mismatch` when it is none of them; `out of scope`: an app password that may not be used so, any more or
+   * from there; `undefined` when the account has no main password here, so that somebody else may know it. @throws PasswordError
    */
   async verify(
     id: AccountId,
     secret: Uint8Array,
+    use: CredentialUse,
     signal: AbortSignal,
-  ): Promise<{ readonly credentialId: string } | 'mismatch' | undefined> {
-    const rows = await this.#records.list(tableOf(id), { limit: MAX_CREDENTIALS });
+  ): Promise<{ readonly credentialId: string } | 'mismatch' | 'out of scope' | undefined> {
+    const all = await this.#records.list(tableOf(id), { limit: MAX_CREDENTIALS });
+    for (const row of all) {
+      const app = appPasswordOf(row);
+      if (app !== undefined && isAppPassword(row, secret)) return mayBeUsed(app, use) ? { credentialId: app.id } : 'out of scope';
+    }
+    const rows = all.filter(({ key }) => !key.startsWith(APP_PASSWORD));
     for (const row of rows) {
       if (this.#cache.isRemembered(id, versionOf(row), secret)) return { credentialId: row.key };
     }
@@ -72,6 +80,25 @@ export class Credentials {
   /** The write that sets a credential. */
   setting(id: AccountId, credentialId: string, { hash, scram }: StoredPassword): RecordWrite {
     return { table: tableOf(id), key: credentialId, value: scram === undefined ? { hash } : { hash, scram } };
+  }
+
+  async hasPassword(id: AccountId): Promise<boolean> {
+    return (await this.#records.get(tableOf(id), PASSWORD)) !== undefined;
+  }
+
+  /** In the order in which they were made. */
+  async appPasswords(id: AccountId): Promise<readonly AppPassword[]> {
+    const rows = await this.#records.list(tableOf(id), { limit: MAX_CREDENTIALS });
+    return rows.flatMap((row) => appPasswordOf(row) ?? []).sort((one, other) => one.createdAt - other.createdAt);
+  }
+
+  /** The write that makes an app password. */
+  settingAppPassword(id: AccountId, password: string, info: AppPassword): RecordWrite {
+    return { table: tableOf(id), key: info.id, value: appPasswordValue(password, info), ifVersion: 0 };
+  }
+
+  removal(id: AccountId, credentialId: string): RecordWrite {
+    return { table: tableOf(id), key: credentialId, value: undefined };
   }
 
   /** @throws PasswordError */

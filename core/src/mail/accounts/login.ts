@@ -40,13 +40,15 @@ export class Logins {
     parts.hooks.core.decide(
       'auth.verify',
       'verify',
-      async ({ username, mechanism, secret }, context): Promise<LoginVerdict | undefined> => {
+      async ({ username, mechanism, secret, protocol, remoteAddress }, context): Promise<LoginVerdict | undefined> => {
         if (!hasPassword(mechanism)) return undefined; // no password of ours
         const record = await parts.directory.find(username);
         if (record === undefined) return undefined;
-        const match = await credentials.verify(record.id, secretOctets(secret), context.signal ?? NEVER);
+        const use = { protocol, remoteAddress, now: parts.now() };
+        const match = await credentials.verify(record.id, secretOctets(secret), use, context.signal ?? NEVER);
         if (match === undefined) return undefined; // its password is somebody else's to know
         if (match === 'mismatch') return { result: 'reject', reason: 'credentials' };
+        if (match === 'out of scope') return { result: 'reject', reason: 'disabled' };
         const verdict: LoginVerdict = { result: 'accept', account: { username: record.username } };
         this.#own.set(verdict, { record, credentialId: match.credentialId });
         return verdict;
@@ -144,6 +146,7 @@ export class Logins {
     const { parts, creation, sessions } = this.#options;
     const { hooks, mails } = parts;
     const own = this.#own.get(verdict);
+    const credentialId = own?.credentialId ?? PASSWORD;
     const { record, first } =
       own === undefined
         ? await creation.fromSeed(verdict.account, hasPassword(request.mechanism) ? secret : undefined)
@@ -161,7 +164,7 @@ export class Logins {
         const gate = async ({ commit }: { readonly commit: Parameters<typeof createLogin>[0]['commit'] }) => {
           // A token or a proof opens nothing that is sealed under a password.
           using lent = hasPassword(request.mechanism) ? createSecret(Uint8Array.from(secret)) : undefined;
-          const login = createLogin({ credentialId: own?.credentialId ?? PASSWORD, secret: lent, session, first, commit });
+          const login = createLogin({ credentialId, secret: lent, session, first, commit });
           await hooks.gate('auth.succeeded', login, { actor, session, account, signal });
         };
         await commitWith(gate, async (writes) => {
@@ -170,7 +173,8 @@ export class Logins {
           parts.codecs.forget(now.id);
         });
       }
-      return sessions.open(now.id, { account, actor, session, access: new HookedMailAccess(parts, { account, mail, actor, session, by }) });
+      const access = new HookedMailAccess(parts, { account, mail, actor, session, by });
+      return sessions.open(now.id, { account, actor, session, access, credentialId });
     } catch (error) {
       hooks.wipeSessionSecrets(session);
       throw error;

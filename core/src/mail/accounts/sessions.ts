@@ -24,10 +24,7 @@ export class Sessions {
     return [...(this.#byAccount.get(id) ?? [])].map(({ session }) => session);
   }
 
-  open(
-    id: AccountId,
-    login: { readonly account: Account; readonly actor: Actor; readonly session: Session; readonly access: MailAccess },
-  ): LoggedIn {
+  open(id: AccountId, login: Pick<LoggedIn, 'account' | 'actor' | 'session' | 'access' | 'credentialId'>): LoggedIn {
     const session = new OpenSession(login, this.#now(), (opened, reason) => this.#closed(id, opened, reason));
     const others = this.#byAccount.get(id);
     if (others === undefined) this.#byAccount.set(id, new Set([session]));
@@ -36,9 +33,11 @@ export class Sessions {
     return session;
   }
 
-  /** Ends all sessions of the account; protocols that asked are told. */
-  revoke(id: AccountId): void {
-    for (const session of [...(this.#byAccount.get(id) ?? [])]) session.revoke();
+  /** Ends all sessions of the account, or those of one credential; protocols that asked are told. */
+  revoke(id: AccountId, credentialId?: string): void {
+    for (const session of [...(this.#byAccount.get(id) ?? [])]) {
+      if (credentialId === undefined || session.credentialId === credentialId) session.revoke();
+    }
   }
 
   #closed(id: AccountId, session: OpenSession, reason: EndReason): void {
@@ -56,12 +55,13 @@ class OpenSession implements LoggedIn {
   readonly actor: Actor;
   readonly session: Session;
   readonly access: MailAccess;
+  readonly credentialId: string;
   readonly since: number;
   #closed: ((session: OpenSession, reason: EndReason) => void) | undefined;
   #hear: (() => void) | undefined;
 
   constructor(
-    login: { readonly account: Account; readonly actor: Actor; readonly session: Session; readonly access: MailAccess },
+    login: Pick<LoggedIn, 'account' | 'actor' | 'session' | 'access' | 'credentialId'>,
     since: number,
     closed: (session: OpenSession, reason: EndReason) => void,
   ) {
@@ -69,6 +69,7 @@ class OpenSession implements LoggedIn {
     this.actor = login.actor;
     this.session = login.session;
     this.access = login.access;
+    this.credentialId = login.credentialId;
     this.since = since;
     this.#closed = closed;
   }
