@@ -4,8 +4,9 @@
  * mailbox is never told less than without NOTIFY: sequence numbers could not be trusted otherwise.
  */
 import type { MailboxInfo } from '../mail/journal/account-mail.ts';
+import { ANNOTATIONS } from '../mail/journal/annotation-notes.ts';
 import type { Entry, UidRuns } from '../mail/journal/entry.ts';
-import { ANNOTATIONS, SUBSCRIPTION } from '../mail/journal/tree-commands.ts';
+import { SUBSCRIPTION } from '../mail/journal/tree-commands.ts';
 import { NO_UIDS, runOf } from '../mail/journal/uid-runs.ts';
 import type { LoggedIn } from '../mail/services.ts';
 import type { MailboxId } from '../store/store.ts';

@@ -1,7 +1,7 @@
 /** Annotations of mailboxes and of the server (RFC 5464) as they lie in the notes of an account: octets under a name in lower case. */
 import { isUtf8 } from 'node:buffer';
 import type { AccountMail, MailboxInfo } from './journal/account-mail.ts';
-import { annotationNotes } from './journal/tree-commands.ts';
+import { annotationNotes } from './journal/annotation-notes.ts';
 
 /** A value, in octets: as base64 it still fits into a note. */
 export const MAX_ANNOTATION_OCTETS = 32 * 1024;

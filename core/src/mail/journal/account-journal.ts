@@ -199,7 +199,7 @@ export class AccountJournal {
     this.changedAt = this.context.clock.now();
     for (const { box, what } of changes) {
       if (what === 'closed' && box.packed === undefined) this.context.residency.drop(box);
-      else if (box.packed !== undefined && what !== 'keywords') this.context.residency.touch(box);
+      else if (box.packed !== undefined && what !== 'keywords' && what !== 'seen' && what !== 'rights') this.context.residency.touch(box);
     }
     this.#tell(entry, changes);
     this.context.used(this);
@@ -431,13 +431,16 @@ export class AccountJournal {
   }
 
   #tell(entry: Entry, changes: readonly Change[]): void {
-    for (const { box, what, uids, rows } of changes) {
+    for (const { box, what, uids, rows, who } of changes) {
       for (const listener of box.listeners) {
         this.#isolated(() => {
           if (what === 'added') listener.added(uids, entry);
           else if (what === 'flagged') listener.flagged(uids, entry);
           else if (what === 'gone') listener.gone(uids, rows, entry);
           else if (what === 'keywords') listener.keywords();
+          else if (what === 'seen') {
+            if (who !== undefined) listener.seen?.(who, uids, entry);
+          } else if (what === 'rights') listener.rights?.();
           else listener.closed();
         });
       }

@@ -3,7 +3,9 @@
  * every Store (account-queue, reducer). No hooks here: services (mail/mailboxes, mail/delivery) call them before they submit.
  */
 import type { AccountId, ContentId, MailboxId, NewContent, RecordWrite, Seq } from '../../store/store.ts';
+import type { Guest, RightSet } from './acl.ts';
 import type { Entry, FlagBits, GoneCause, SubmissionOutcome, UidRuns } from './entry.ts';
+import type { ChangedRuns } from './seen-marks.ts';
 
 /** A mailbox at the head. The object is live: the reducer changes it in place; read it when you need it, do not keep its values. */
 export interface MailboxInfo {
@@ -71,6 +73,30 @@ export interface MailboxListener {
   closed(): void;
   /** State was reloaded after an in-doubt commit or after entries of another instance were missed: compare from scratch. */
   reloaded(): void;
+  /** \Seen of a user other than the owner changed, for that user only. */
+  seen?(who: AccountId, uids: UidRuns, entry: Entry): void;
+  /** The access control list changed. */
+  rights?(): void;
+}
+
+/** What somebody other than the owner has seen (RFC 4314 §2.1, right `s`); read it anew after each await. */
+export interface Marks {
+  /** Live messages that are \Seen to him. */
+  readonly uids: UidRuns;
+  /** The last entry that changed them. */
+  readonly seq: Seq;
+  changedSince(seq: Seq): UidRuns;
+  /** By UID, the entry that changed the mark last. */
+  changed(): ChangedRuns;
+}
+/** A change of one identifier's rights: SETACL, DELETEACL (RFC 4314 §3.1, §3.2). */
+export interface AclChange {
+  /** A username or `anyone`; with `-` before it the rights are taken away. */
+  readonly identifier: string;
+  /** The account that the name means now; absent for `anyone`. */
+  readonly who?: AccountId | undefined;
+  readonly mode: 'replace' | 'add' | 'remove';
+  readonly rights: RightSet;
 }
 
 export interface AppendItem {
@@ -93,6 +119,8 @@ export interface Origin {
   /** `imap`, `lmtp`, `smtp`, `api`, `import`, `sent-copy`, `plugin:<name>`. */
   readonly by: string;
   readonly actor: string;
+  /** Not the owner: what he may is judged at the head, in the entry (RFC 4314). */
+  readonly guest?: Guest;
 }
 export interface Limits {
   /** Checked exactly, at the head, in the entry. Absent: unlimited. */
@@ -129,6 +157,13 @@ export interface AccountMail {
   note(name: string): string | undefined;
   notes(prefix: string): Iterable<readonly [name: string, value: string]>;
 
+  /** Entries of the access control list; the owner, who may everything, is not among them. */
+  acl(box: MailboxId): readonly (readonly [identifier: string, rights: RightSet])[];
+  /** What a guest may at the head. */
+  rights(box: MailboxId, guest: Guest): RightSet;
+  /** Marks of a user other than the owner; undefined when there are none. */
+  marks(box: MailboxId, who: AccountId): Marks | undefined;
+
   /**
    * Loads the packed state and listens. `close` releases it (LRU by octets afterwards). What the listener heard before this settles is part of
    * the state. @throws MailError no-such-mailbox, not-selectable
@@ -148,6 +183,7 @@ export interface AccountMail {
     items: readonly AppendItem[],
     origin: Origin,
     limits: Limits,
+    options?: { readonly note?: readonly [name: string, value: string] },
   ): Promise<{ readonly seq: Seq; readonly uidValidity: number; readonly uids: readonly number[]; readonly duplicate: boolean }>;
   /** `modified`: UIDs that failed UNCHANGEDSINCE; `changed`: UIDs whose flags really changed. UIDs that do not exist are skipped. */
   store(
@@ -195,6 +231,8 @@ export interface AccountMail {
   renameMailbox(id: MailboxId, newName: string, origin: Origin): Promise<void>;
   setSpecialUse(id: MailboxId, specialUse: readonly string[], origin: Origin): Promise<void>;
   subscribe(name: string, on: 'subscribe' | 'unsubscribe', origin: Origin): Promise<void>;
+  /** @throws MailError no-such-mailbox, limit (identifiers of the mailbox), forbidden */
+  setAcl(box: MailboxId, change: AclChange, origin: Origin): Promise<void>;
   setNote(name: string, value: string | null, origin: Origin): Promise<void>;
   /**
    * Annotations (RFC 5464) of a mailbox, or of the server (0): the notes `annotationNotes(box) + entry`, all in one entry; they leave with the
@@ -219,6 +257,9 @@ export interface AccountMail {
    * Soft, and of this process: elsewhere it stays a duplicate for its day.
    */
   settleKey(key: string): void;
+
+  /** The account was deleted: whoever has a mailbox open is told that it is closed, and no command is taken any more. */
+  abandon(): void;
 
   /** Entries above `after`, in order, as far as the head now. @throws JournalPruned */
   changes(after: Seq): AsyncIterable<Entry>;

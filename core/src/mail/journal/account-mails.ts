@@ -86,7 +86,9 @@ export class StoreAccountMails implements AccountMails {
     this.#kept.get(id)?.unlisten();
     this.#kept.delete(id);
     this.#forgotten.delete(id);
-    if (account !== undefined) this.#dirty.delete(account);
+    if (account === undefined) return;
+    this.#dirty.delete(account);
+    account.abandon();
   }
 
   /** Asks the store which accounts have moved, and takes in what did: the answer to lost beacons. Returns how many had. Call it every 20 s. */

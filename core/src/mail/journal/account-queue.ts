@@ -9,18 +9,21 @@ import type { JournalContext } from './account-journal.ts';
 import { AccountJournal, MAX_UNSAVED_ENTRIES, rethrowAsMailError } from './account-journal.ts';
 import type {
   AccountMail,
+  AclChange,
   AppendItem,
   FlagChange,
   Limits,
   MailboxInfo,
   MailboxListener,
   MailboxState,
+  Marks,
   OpenMailbox,
   Origin,
   Relocated,
   SubmissionChange,
 } from './account-mail.ts';
 import type { MailboxRecord } from './account-state.ts';
+import { aclEntries, type Guest, type RightSet, rightsOf } from './acl.ts';
 import type { Command } from './command.ts';
 import { TouchedMessages } from './command.ts';
 import { Draft } from './draft.ts';
@@ -38,6 +41,7 @@ import {
 } from './message-commands.ts';
 import type { MailboxPlan } from './tree-commands.ts';
 import {
+  aclCommand,
   annotateCommand,
   createCommand,
   deleteCommand,
@@ -70,6 +74,7 @@ interface Waiting {
 export class AccountQueue extends AccountJournal implements AccountMail {
   #waiting: Waiting[] | undefined = undefined;
   #running = false;
+  #isAbandoned = false;
 
   static async open(account: AccountId, context: JournalContext): Promise<AccountQueue> {
     return new AccountQueue(account, context, await AccountJournal.load(account, context).catch(rethrowAsMailError));
@@ -112,6 +117,23 @@ export class AccountQueue extends AccountJournal implements AccountMail {
 
   *notes(prefix: string): Iterable<readonly [name: string, value: string]> {
     for (const note of this.accountState.notes ?? []) if (note[0].startsWith(prefix)) yield note;
+  }
+
+  acl(box: MailboxId): readonly (readonly [identifier: string, rights: RightSet])[] {
+    return aclEntries(this.accountState.notes, box);
+  }
+
+  rights(box: MailboxId, guest: Guest): RightSet {
+    return rightsOf(this.accountState.notes, box, guest);
+  }
+
+  marks(box: MailboxId, who: AccountId): Marks | undefined {
+    return this.accountState.seenMarks(box, who);
+  }
+
+  abandon(): void {
+    this.#isAbandoned = true;
+    for (const { listeners } of this.accountState.boxes) for (const listener of listeners) listener.closed();
   }
 
   settleKey(key: string): void {
@@ -164,30 +186,36 @@ export class AccountQueue extends AccountJournal implements AccountMail {
 
   /* ── Commands ── */
 
-  async append(box: MailboxId, items: readonly AppendItem[], origin: Origin, limits: Limits) {
-    return this.#submit(appendCommand(box, items, originOf(origin), limits));
+  async append(
+    box: MailboxId,
+    items: readonly AppendItem[],
+    origin: Origin,
+    limits: Limits,
+    options?: { readonly note?: readonly [name: string, value: string] },
+  ) {
+    return this.#submit(appendCommand(box, items, originOf(origin), limits, { guest: origin.guest, note: options?.note }));
   }
 
   async store(box: MailboxId, uids: UidRuns, change: FlagChange, origin: Origin, options?: { readonly unchangedSince?: Seq }) {
-    return this.#submit(storeCommand(box, checkedRuns(uids), change, originOf(origin), options?.unchangedSince));
+    return this.#submit(storeCommand(box, checkedRuns(uids), change, originOf(origin), options?.unchangedSince, origin.guest));
   }
 
   async copy(box: MailboxId, uids: UidRuns, to: MailboxId, origin: Origin, limits: Limits): Promise<Relocated> {
-    return this.#submit(copyCommand(box, checkedRuns(uids), to, originOf(origin), limits));
+    return this.#submit(copyCommand(box, checkedRuns(uids), to, originOf(origin), limits, origin.guest));
   }
 
   async move(box: MailboxId, uids: UidRuns, to: MailboxId, origin: Origin): Promise<Relocated> {
-    return this.#submit(moveCommand(box, checkedRuns(uids), to, originOf(origin)));
+    return this.#submit(moveCommand(box, checkedRuns(uids), to, originOf(origin), origin.guest));
   }
 
   async expunge(box: MailboxId, uids: UidRuns, cause: GoneCause, origin: Origin, options?: { readonly onlyDeleted?: boolean }) {
     const which = options?.onlyDeleted === true ? 'only-deleted' : 'all';
-    return this.#submit(expungeCommand(box, checkedRuns(uids), cause, originOf(origin), which));
+    return this.#submit(expungeCommand(box, checkedRuns(uids), cause, originOf(origin), which, origin.guest));
   }
 
   async replace(box: MailboxId, uid: number, to: MailboxId, item: AppendItem, origin: Origin, limits: Limits) {
     if (!(Number.isInteger(uid) && uid >= 1 && uid <= 0xffff_ffff)) throw new MailError('invalid', 'Not a UID');
-    return this.#submit(replaceCommand(box, uid, to, item, originOf(origin), limits));
+    return this.#submit(replaceCommand(box, uid, to, item, originOf(origin), limits, origin.guest));
   }
 
   async createMailbox(
@@ -196,7 +224,7 @@ export class AccountQueue extends AccountJournal implements AccountMail {
     options?: { readonly specialUse?: readonly string[]; readonly limits?: Limits },
   ): Promise<MailboxId> {
     const plan: MailboxPlan = { name, specialUse: options?.specialUse ?? [] };
-    const [id] = await this.#submit(createCommand([plan], originOf(origin), options?.limits?.mailboxes, []));
+    const [id] = await this.#submit(createCommand([plan], originOf(origin), options?.limits?.mailboxes, [], origin.guest));
     if (id === undefined) throw new MailError('bug', 'Mailbox was not created');
     return id;
   }
@@ -206,11 +234,11 @@ export class AccountQueue extends AccountJournal implements AccountMail {
   }
 
   async deleteMailbox(id: MailboxId, origin: Origin): Promise<void> {
-    await this.#submit(deleteCommand(id, originOf(origin)));
+    await this.#submit(deleteCommand(id, originOf(origin), origin.guest));
   }
 
   async renameMailbox(id: MailboxId, newName: string, origin: Origin): Promise<void> {
-    await this.#submit(renameCommand(id, newName, originOf(origin)));
+    await this.#submit(renameCommand(id, newName, originOf(origin), origin.guest));
   }
 
   async setSpecialUse(id: MailboxId, specialUse: readonly string[], origin: Origin): Promise<void> {
@@ -219,6 +247,10 @@ export class AccountQueue extends AccountJournal implements AccountMail {
 
   async subscribe(name: string, on: 'subscribe' | 'unsubscribe', origin: Origin): Promise<void> {
     await this.#submit(subscriptionCommand(name, on, originOf(origin)));
+  }
+
+  async setAcl(box: MailboxId, change: AclChange, origin: Origin): Promise<void> {
+    await this.#submit(aclCommand(this.account, box, change, originOf(origin), origin.guest));
   }
 
   async setNote(name: string, value: string | null, origin: Origin): Promise<void> {
@@ -231,7 +263,7 @@ export class AccountQueue extends AccountJournal implements AccountMail {
     origin: Origin,
     options: { readonly atMost: number; readonly specialUse?: readonly string[] | undefined },
   ): Promise<void> {
-    await this.#submit(annotateCommand(box, entries, originOf(origin), options));
+    await this.#submit(annotateCommand(box, entries, originOf(origin), { ...options, guest: origin.guest }));
   }
 
   async writeRecords(records: readonly RecordWrite[], origin: Origin): Promise<void> {
@@ -250,6 +282,7 @@ export class AccountQueue extends AccountJournal implements AccountMail {
   /* ── The queue ── */
 
   #submit<Answer>(command: Command<Answer>): Promise<Answer> {
+    if (this.#isAbandoned) throw new MailError('no-such-mailbox', 'No such mailbox');
     if (this.context.draining) throw new MailError('unavailable', 'The server is shutting down');
     if ((this.#waiting?.length ?? 0) >= MAX_WAITING) throw new MailError('unavailable', 'Too many commands wait for this account');
     return new Promise<Answer>((resolve, reject) => {

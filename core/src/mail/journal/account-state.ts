@@ -4,8 +4,8 @@
  */
 import type { AccountId, MailboxId, Seq } from '../../store/store.ts';
 import type { MailboxInfo, MailboxListener } from './account-mail.ts';
-import type { UidRuns } from './entry.ts';
 import type { PackedMailbox } from './mailbox-state.ts';
+import type { SeenMarks } from './seen-marks.ts';
 
 /** Idempotency keys that an account remembers, and for how long (design/journal.md row 20). */
 export const MAX_RECENT_KEYS = 256;
@@ -78,13 +78,6 @@ export interface RecentKey {
   /** ms */
   readonly at: number;
 }
-/** What a user other than the owner has seen in a shared mailbox. */
-export interface SeenBy {
-  readonly box: MailboxId;
-  readonly who: AccountId;
-  uids: UidRuns;
-  seq: Seq;
-}
 
 export class AccountState {
   seq: Seq = 0;
@@ -102,7 +95,8 @@ export class AccountState {
   recentKeys: Map<string, RecentKey> | undefined = undefined;
   /** Former full name -> largest UIDVALIDITY that a mailbox had there. Oldest first. */
   formerNames: Map<string, number> | undefined = undefined;
-  seenBy: SeenBy[] | undefined = undefined;
+  /** Marks of users other than the owner. */
+  seenBy: SeenMarks[] | undefined = undefined;
   #byName: Map<string, MailboxRecord> | undefined = undefined;
 
   byId(id: MailboxId | 0): MailboxRecord | undefined {
@@ -136,6 +130,11 @@ export class AccountState {
     if (box.children === 0) return [];
     const prefix = `${box.name}/`;
     return this.boxes.filter((other) => other.name.startsWith(prefix));
+  }
+
+  /** What a user other than the owner has seen there, if anything was ever marked. */
+  seenMarks(box: MailboxId, who: AccountId): SeenMarks | undefined {
+    return this.seenBy?.find((one) => one.box === box && one.who === who);
   }
 
   recentKey(key: string, now: number): RecentKey | undefined {

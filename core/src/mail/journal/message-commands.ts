@@ -2,14 +2,16 @@
 import type { ContentId, MailboxId, NewContent, Seq } from '../../store/store.ts';
 import { MailError } from '../errors.ts';
 import type { AppendItem, FlagChange, Limits, Relocated, SubmissionChange } from './account-mail.ts';
+import { type Guest, requireRights, rightsOf } from './acl.ts';
 import type { Command } from './command.ts';
 import type { BoxDraft, Draft } from './draft.ts';
 import type { FlagBits, GoneCause, Placed, UidRuns } from './entry.ts';
-import { DELETED } from './entry.ts';
+import { DELETED, SEEN } from './entry.ts';
 import { FIRST_KEYWORD_BIT, keywordsOf, resolveFlags } from './flag-names.ts';
+import { carryMarks, type GuestFlags, guestFlags, hasRoomForMarks, marksChangedSince, marksToChange } from './guest-flags.ts';
 import { contentAtRow, DATE, FLAGS, SIZE } from './layout.ts';
 import type { GonePlan, PackedMailbox } from './mailbox-state.ts';
-import { NO_UIDS, runOf } from './uid-runs.ts';
+import { intersectUids, NO_UIDS, runOf, subtractUids, UidRunsBuilder, unionUids } from './uid-runs.ts';
 
 const MAX_KEY_LENGTH = 256;
 const SYSTEM_BITS = (1 << FIRST_KEYWORD_BIT) - 1;
@@ -21,14 +23,38 @@ export interface AppendAnswer {
   readonly duplicate: boolean;
 }
 
-export function appendCommand(box: MailboxId, items: readonly AppendItem[], origin: string, limits: Limits): Command<AppendAnswer> {
+export interface AppendOptions {
+  readonly guest?: Guest | undefined;
+  /** Lands with the messages or not at all; its name must be this command's only. */
+  readonly note?: readonly [name: string, value: string] | undefined;
+}
+
+export function appendCommand(
+  box: MailboxId,
+  items: readonly AppendItem[],
+  origin: string,
+  limits: Limits,
+  options: AppendOptions = {},
+): Command<AppendAnswer> {
   let weight = 0;
   for (const item of items) weight += contentOctets(item.content);
-  return { origin, alone: false, weight, touches: undefined, compute: (draft) => computeAppend(draft, box, items, limits) };
+  const compute = (draft: Draft): AppendAnswer => {
+    if (options.guest !== undefined) requireRights(rightsOf(draft.state.notes, box, options.guest), 'i', 'no-such-target');
+    const answer = computeAppend(draft, box, items, limits, options.guest);
+    if (options.note !== undefined) draft.push({ op: 'note', name: options.note[0], value: options.note[1] });
+    return answer;
+  };
+  return { origin, alone: false, weight, touches: undefined, compute };
 }
 
 /** Items whose key is known are not placed again: their first UID is answered, `duplicate` when that holds for all. */
-function computeAppend(draft: Draft, box: MailboxId, items: readonly AppendItem[], limits: Limits): AppendAnswer {
+function computeAppend(
+  draft: Draft,
+  box: MailboxId,
+  items: readonly AppendItem[],
+  limits: Limits,
+  guest?: Guest | undefined,
+): AppendAnswer {
   const keyed = items.some((item) => item.key !== undefined);
   const known = keyed ? items.map((item) => (item.key === undefined ? undefined : draft.recentKey(checkedKey(item.key)))) : undefined;
   const first = known?.find((recent) => recent !== undefined);
@@ -47,12 +73,18 @@ function computeAppend(draft: Draft, box: MailboxId, items: readonly AppendItem[
   draft.checkQuota(octets, items.length, limits);
   draft.checkUids(target, items.length);
   const uids: number[] = [];
-  for (const [n, item] of items.entries()) uids.push(known?.[n]?.uid ?? placeItem(draft, target, item));
+  const may = guest === undefined ? undefined : guestFlags(draft, box, guest);
+  const seen = new UidRunsBuilder();
+  for (const [n, item] of items.entries()) uids.push(known?.[n]?.uid ?? placeItem(draft, target, item, may, seen));
+  pushMarks(draft, box, may, seen);
   return { seq: items.length === 0 ? draft.head : draft.seq, uidValidity: target.record.uidValidity, uids, duplicate: false };
 }
 
-function placeItem(draft: Draft, target: BoxDraft, item: AppendItem): number {
-  const { bits, added } = resolveFlags(item.flags, target.keywords, 'add');
+/** Flags that a guest may not set are left out (RFC 4314 §4); his own \Seen is collected in `seen`. */
+function placeItem(draft: Draft, target: BoxDraft, item: AppendItem, may: GuestFlags | undefined, seen: UidRunsBuilder): number {
+  const mask = may?.mask ?? 0xffff_ffff;
+  const { bits: asked, added } = resolveFlags(item.flags, target.keywords, mask >>> FIRST_KEYWORD_BIT === 0 ? 'skip' : 'add');
+  const bits = (asked & mask) >>> 0;
   if (added.length > 0) draft.addKeywords(target, added);
   draft.contents.push(item.content);
   const message = {
@@ -62,7 +94,14 @@ function placeItem(draft: Draft, target: BoxDraft, item: AppendItem): number {
     saved: draft.seconds,
     flags: bits,
   };
-  return draft.place(target, message, item.key);
+  const uid = draft.place(target, message, item.key);
+  if ((asked & SEEN) !== 0 && may?.ownSeen !== undefined) seen.push(uid);
+  return uid;
+}
+
+function pushMarks(draft: Draft, box: MailboxId, may: GuestFlags | undefined, seen: UidRunsBuilder): void {
+  if (seen.isEmpty || may?.ownSeen === undefined || !hasRoomForMarks(draft, box, may.ownSeen)) return;
+  draft.push({ op: 'seen', box, who: may.ownSeen.id, uids: seen.done(), seen: true });
 }
 
 /** Alone in its entry: its records may find that another writer was first. */
@@ -95,6 +134,7 @@ export function storeCommand(
   change: FlagChange,
   origin: string,
   unchangedSince: Seq | undefined,
+  guest: Guest | undefined,
 ): Command<StoreAnswer> {
   return {
     origin,
@@ -102,6 +142,7 @@ export function storeCommand(
     weight: 64 + uids.length * 4,
     touches: { box, uids },
     compute(draft) {
+      if (guest !== undefined) return computeGuestStore(draft, box, uids, change, unchangedSince, guest);
       const { box: source, packed } = draft.source(box);
       const { bits, added } = resolveFlags(change.flags, source.keywords, change.mode === 'remove' ? 'skip' : 'add');
       const set = change.mode === 'remove' ? 0 : bits;
@@ -116,28 +157,89 @@ export function storeCommand(
   };
 }
 
-export function copyCommand(box: MailboxId, uids: UidRuns, to: MailboxId, origin: string, limits: Limits): Command<Relocated> {
+/**
+ * What he may of it, as long as that is something (RFC 4314 §4): flags of the messages, and his own \Seen. A message counts as changed since
+ * when either was.
+ */
+function computeGuestStore(
+  draft: Draft,
+  box: MailboxId,
+  uids: UidRuns,
+  change: FlagChange,
+  unchangedSince: Seq | undefined,
+  guest: Guest,
+): StoreAnswer {
+  const rights = rightsOf(draft.state.notes, box, guest);
+  requireRights(rights, 'r');
+  const { mask, ownSeen } = guestFlags(draft, box, guest, rights);
+  const { box: source, packed } = draft.source(box);
+  const isRemoval = change.mode === 'remove';
+  const mayName = mask >>> FIRST_KEYWORD_BIT !== 0;
+  const { bits, added } = resolveFlags(change.flags, source.keywords, isRemoval || !mayName ? 'skip' : 'add');
+  const becomesSeen = !isRemoval && (bits & SEEN) !== 0;
+  const marks = ownSeen !== undefined && (change.mode === 'replace' || (bits & SEEN) !== 0);
+  const named = change.mode === 'replace' ? mask : bits & mask;
+  if (named === 0 && !marks && change.flags.length > 0)
+    throw new MailError('forbidden', 'The access control list does not allow to change these flags');
+
+  const since = unchangedSince === undefined ? NO_UIDS : marksChangedSince(draft, box, guest, unchangedSince);
+  const late = packed.existing(intersectUids(uids, since));
+  const asked = subtractUids(uids, late);
+  const set = isRemoval ? 0 : (bits & mask) >>> 0;
+  const clear = change.mode === 'add' ? 0 : ((isRemoval ? bits : ~bits) & mask) >>> 0;
+  const { changed, modified, ...counts } = packed.planFlags(asked, set, clear, unchangedSince);
+  const marked = marks ? packed.existing(subtractUids(asked, modified)) : NO_UIDS;
+  const toMark = marksToChange(draft, box, guest, marked, becomesSeen);
+  if (toMark.length > 0 && !hasRoomForMarks(draft, box, guest)) throw new MailError('limit', 'Too many users have marks of their own here');
+  const failed = unionUids(modified, late);
+  if (changed.length === 0 && toMark.length === 0) return { seq: draft.head, changed: NO_UIDS, modified: failed };
+  if (changed.length > 0) {
+    draft.addKeywords(source, added);
+    draft.push({ op: 'flag', box, uids: changed, set, clear, ...counts });
+  }
+  if (toMark.length > 0) draft.push({ op: 'seen', box, who: guest.id, uids: toMark, seen: becomesSeen });
+  return { seq: draft.seq, changed: unionUids(changed, toMark), modified: failed };
+}
+
+export function copyCommand(
+  box: MailboxId,
+  uids: UidRuns,
+  to: MailboxId,
+  origin: string,
+  limits: Limits,
+  guest: Guest | undefined,
+): Command<Relocated> {
   return {
     origin,
     alone: false,
     weight: 64 + uids.length * 4,
     touches: { box, uids },
     compute(draft) {
+      const may = guest === undefined ? undefined : mayRelocate(draft, box, 'r', to, guest);
       const { packed } = draft.source(box);
-      return place(draft, packed, uids, to, limits, 'copy').relocated;
+      return place(draft, packed, uids, to, limits, 'copy', may).relocated;
     },
   };
 }
 
-export function moveCommand(box: MailboxId, uids: UidRuns, to: MailboxId, origin: string): Command<Relocated> {
+/** @throws MailError forbidden, no-such-mailbox, no-such-target */
+function mayRelocate(draft: Draft, box: MailboxId, needed: string, to: MailboxId, guest: Guest): GuestFlags {
+  requireRights(rightsOf(draft.state.notes, box, guest), needed);
+  const rights = rightsOf(draft.state.notes, to, guest);
+  requireRights(rights, 'i', 'no-such-target');
+  return guestFlags(draft, to, guest, rights);
+}
+
+export function moveCommand(box: MailboxId, uids: UidRuns, to: MailboxId, origin: string, guest: Guest | undefined): Command<Relocated> {
   return {
     origin,
     alone: false,
     weight: 64 + uids.length * 4,
     touches: { box, uids },
     compute(draft) {
+      const may = guest === undefined ? undefined : mayRelocate(draft, box, 'rte', to, guest); // RFC 6851 §4.1
       const { packed } = draft.source(box);
-      return place(draft, packed, uids, to, {}, 'move').relocated;
+      return place(draft, packed, uids, to, {}, 'move', may).relocated;
     },
   };
 }
@@ -150,6 +252,7 @@ function place(
   to: MailboxId,
   limits: Limits,
   how: 'copy' | 'move',
+  may: GuestFlags | undefined,
 ): { readonly relocated: Relocated } {
   const target = draft.target(to);
   const plan = packed.planGone(uids, 0);
@@ -158,7 +261,9 @@ function place(
   if (how === 'copy') draft.checkQuota(plan.octets, count, limits);
   draft.checkUids(target, count);
   const first = target.uidNext;
-  const { messages, added } = placements(packed, plan.uids, target.keywords, packed.info.id === to, first, draft.seconds);
+  // What is \Seen to the owner stays so.
+  const mask = may === undefined ? 0xffff_ffff : may.mask | SEEN;
+  const { messages, added } = placements(packed, plan.uids, target.keywords, packed.info.id === to, first, draft.seconds, mask);
   draft.addKeywords(target, added);
   target.uidNext += count;
   // A later append must not join an add op with lower UIDs.
@@ -168,6 +273,7 @@ function place(
     draft.octets += plan.octets;
     draft.messages += count;
   } else pushGone(draft, packed.info.id, plan, 'move');
+  carryMarks(draft, packed.info.id, plan.uids, to, first);
   return {
     relocated: { seq: draft.seq, uidValidity: target.record.uidValidity, from: plan.uids, to: runOf(first, first + count - 1) },
   };
@@ -181,10 +287,11 @@ export function placements(
   sameTable: boolean,
   first: number,
   saved: number,
+  mask: FlagBits = 0xffff_ffff,
 ): { readonly messages: Placed[]; readonly added: readonly string[] } {
   let used = 0;
   packed.visit(uids, (words, at) => {
-    used |= words[at + FLAGS] as number;
+    used |= (words[at + FLAGS] as number) & mask;
   });
   const names = sameTable ? [] : keywordsOf(used, packed.info.keywords);
   const map: { readonly from: FlagBits; readonly to: FlagBits }[] = [];
@@ -196,7 +303,7 @@ export function placements(
   }
   const messages: Placed[] = [];
   packed.visit(uids, (words, at) => {
-    const flags = words[at + FLAGS] as number;
+    const flags = (words[at + FLAGS] as number) & mask;
     let mapped = sameTable ? flags : flags & SYSTEM_BITS;
     for (const bit of map) if ((flags & bit.from) !== 0) mapped |= bit.to;
     messages.push({
@@ -222,6 +329,7 @@ export function expungeCommand(
   cause: GoneCause,
   origin: string,
   which: 'all' | 'only-deleted',
+  guest: Guest | undefined,
 ): Command<ExpungeAnswer> {
   return {
     origin,
@@ -229,6 +337,7 @@ export function expungeCommand(
     weight: 64 + uids.length * 4,
     touches: { box, uids },
     compute(draft) {
+      if (guest !== undefined) requireRights(rightsOf(draft.state.notes, box, guest), which === 'all' ? 'te' : 'e');
       const { packed } = draft.source(box);
       const plan = packed.planGone(uids, which === 'only-deleted' ? DELETED : 0);
       if (plan.contents.length === 0) return { seq: draft.head, gone: NO_UIDS };
@@ -261,6 +370,7 @@ export function replaceCommand(
   item: AppendItem,
   origin: string,
   limits: Limits,
+  guest: Guest | undefined,
 ): Command<ReplaceAnswer> {
   const uids = runOf(uid, uid);
   return {
@@ -269,6 +379,7 @@ export function replaceCommand(
     weight: contentOctets(item.content),
     touches: { box, uids },
     compute(draft) {
+      const may = guest === undefined ? undefined : mayRelocate(draft, box, 'rte', to, guest);
       const { packed } = draft.source(box);
       const target = draft.target(to);
       const plan = packed.planGone(uids, 0);
@@ -276,7 +387,9 @@ export function replaceCommand(
       draft.checkSize(item.content.sizeOctets);
       draft.checkQuota(item.content.sizeOctets - plan.octets, 0, limits);
       draft.checkUids(target, 1);
-      const placed = placeItem(draft, target, item);
+      const seen = new UidRunsBuilder();
+      const placed = placeItem(draft, target, item, may, seen);
+      pushMarks(draft, to, may, seen);
       pushGone(draft, box, plan, 'replace');
       return { seq: draft.seq, uidValidity: target.record.uidValidity, uid: placed };
     },

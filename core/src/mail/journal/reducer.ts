@@ -3,23 +3,27 @@
  * The account's part needs no chunks (ops carry what they do to counters); chunks are touched where they are in memory, and later, by
  * the same functions, where they are loaded (`redo`).
  */
-import type { MailboxId } from '../../store/store.ts';
+import type { AccountId, MailboxId } from '../../store/store.ts';
 import { StoreDamaged } from '../../store/store.ts';
 import type { AccountState } from './account-state.ts';
 import { MAX_RECENT_KEYS, MailboxRecord, RECENT_KEY_MS } from './account-state.ts';
+import { aclMailbox } from './acl.ts';
 import type { Entry, Op, UidRuns } from './entry.ts';
 import { DELETED, SEEN } from './entry.ts';
 import { FIRST_KEYWORD_BIT } from './flag-names.ts';
 import type { PackedMailbox } from './mailbox-state.ts';
-import { NO_UIDS, subtractUids, UidRunsBuilder, unionUids } from './uid-runs.ts';
+import { SeenMarks } from './seen-marks.ts';
+import { NO_UIDS, UidRunsBuilder } from './uid-runs.ts';
 
 /** What an op did to a mailbox, in the order of ops. */
 export interface Change {
   readonly box: MailboxRecord;
-  readonly what: 'added' | 'flagged' | 'gone' | 'keywords' | 'closed';
+  readonly what: 'added' | 'flagged' | 'gone' | 'keywords' | 'closed' | 'seen' | 'rights';
   readonly uids: UidRuns;
   /** Packed rows of `gone`, as they were; empty when nobody asked or the chunks are not in memory. */
   readonly rows: Uint32Array;
+  /** Of `seen`: whose marks changed. */
+  readonly who?: AccountId;
 }
 const NO_ROWS = new Uint32Array(0);
 
@@ -32,7 +36,7 @@ export function reduce(state: AccountState, entry: Entry, wantsRows: (box: Mailb
   const changes: Change[] = [];
   for (const op of entry.ops) {
     if (op.op === 'outcome') continue;
-    if (op.op === 'note') state.setNote(op.name, op.value);
+    if (op.op === 'note') reduceNote(state, op, changes);
     else if (op.op === 'box') reduceBox(state, entry, op, changes);
     else reduceInBox(state, entry, op, changes, wantsRows);
   }
@@ -51,6 +55,13 @@ function applyToChunks(packed: PackedMailbox, entry: Entry, op: Op, keep: 'keep-
   else if (op.op === 'flag') packed.applyFlags(entry.seq, op.uids, op.set, op.clear);
   else if (op.op === 'gone') return packed.applyGone(entry.seq, op.uids, keep);
   return NO_ROWS;
+}
+
+function reduceNote(state: AccountState, { name, value }: Op & { op: 'note' }, changes: Change[]): void {
+  state.setNote(name, value);
+  const shared = aclMailbox(name);
+  const box = shared === undefined ? undefined : state.byId(shared);
+  if (box !== undefined) changes.push({ box, what: 'rights', uids: NO_UIDS, rows: NO_ROWS });
 }
 
 function reduceInBox(
@@ -105,8 +116,7 @@ function reduceInBox(
       box.highestModSeq = entry.seq;
       state.messages -= op.contents.length;
       state.octets -= op.octets;
-      if (state.seenBy !== undefined)
-        for (const seen of state.seenBy) if (seen.box === op.box) seen.uids = subtractUids(seen.uids, op.uids);
+      if (state.seenBy !== undefined) for (const seen of state.seenBy) if (seen.box === op.box) seen.drop(op.uids);
       const rows = packed === undefined ? NO_ROWS : applyToChunks(packed, entry, op, wantsRows(box) ? 'keep-rows' : 'drop-rows');
       changes.push({ box, what: 'gone', uids: op.uids, rows });
       return;
@@ -121,13 +131,13 @@ function reduceInBox(
     }
     case 'seen': {
       state.seenBy ??= [];
-      let seen = state.seenBy.find((one) => one.box === op.box && one.who === op.who);
+      let seen = state.seenMarks(op.box, op.who);
       if (seen === undefined) {
-        seen = { box: op.box, who: op.who, uids: NO_UIDS, seq: 0 };
+        seen = new SeenMarks(op.box, op.who);
         state.seenBy.push(seen);
       }
-      seen.uids = op.seen ? unionUids(seen.uids, op.uids) : subtractUids(seen.uids, op.uids);
-      seen.seq = entry.seq;
+      seen.apply(entry.seq, op.uids, op.seen);
+      changes.push({ box, what: 'seen', uids: op.uids, rows: NO_ROWS, who: op.who });
       return;
     }
     case 'unbox':

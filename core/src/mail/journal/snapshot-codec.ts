@@ -6,6 +6,7 @@ import { AccountState, MailboxRecord } from './account-state.ts';
 import { MAX_KEYWORDS } from './entry.ts';
 import { EntryLevelTooHigh, readUidRuns, writeUidRuns } from './entry-codec.ts';
 import { OctetReader, OctetWriter } from './octets.ts';
+import { type SeenChange, SeenMarks } from './seen-marks.ts';
 
 const SNAPSHOT_LEVEL = 1;
 
@@ -41,8 +42,12 @@ export function encodeSnapshot(account: AccountId, state: AccountState): Snapsho
   for (const seen of state.seenBy ?? []) {
     out.varint(seen.box);
     out.text(seen.who);
-    out.varint(seen.seq);
     writeUidRuns(out, seen.uids);
+    out.varint(seen.changes.length);
+    for (const change of seen.changes) {
+      out.varint(change.seq);
+      writeUidRuns(out, change.uids);
+    }
   }
   out.uint32(crc32(out.written()));
   return { account, applied: state.seq, data: out.done() };
@@ -79,12 +84,12 @@ export function decodeSnapshot(snapshot: Snapshot): AccountState {
   }
   for (let left = from.count(4); left > 0; left--) {
     state.seenBy ??= [];
-    state.seenBy.push({
-      box: from.uint32Varint() as MailboxId,
-      who: from.text() as AccountId,
-      seq: from.varint(),
-      uids: readUidRuns(from),
-    });
+    const box = from.uint32Varint() as MailboxId;
+    const who = from.text() as AccountId;
+    const uids = readUidRuns(from);
+    const changes: SeenChange[] = [];
+    for (let more = from.count(2); more > 0; more--) changes.push({ seq: from.varint(), uids: readUidRuns(from) });
+    state.seenBy.push(new SeenMarks(box, who, uids, changes));
   }
   from.end();
   // Without the room that an array grown by one keeps: most accounts are small and idle.

@@ -1,11 +1,27 @@
 /** Commands on the tree, notes and records. Each is alone in its entry, so the state at the head is all that it has to look at. */
-import type { MailboxId, RecordWrite } from '../../store/store.ts';
+import type { AccountId, MailboxId, RecordWrite } from '../../store/store.ts';
 import { MailError } from '../errors.ts';
+import type { AclChange } from './account-mail.ts';
 import type { MailboxRecord } from './account-state.ts';
 import { noteOctets } from './account-state.ts';
+import {
+  aclEntries,
+  aclNotes,
+  aclValue,
+  type Guest,
+  hasRight,
+  MAX_ACL_ENTRIES,
+  NO_RIGHTS,
+  requireRights,
+  rightsOf,
+  SHARES,
+  shareKey,
+} from './acl.ts';
+import { annotationNotes } from './annotation-notes.ts';
 import type { Command } from './command.ts';
 import type { Draft } from './draft.ts';
 import { FIRST_KEYWORD_BIT } from './flag-names.ts';
+import { carryMarks, SHARED_SEEN_ENTRY } from './guest-flags.ts';
 import { canonicalName, checkedName, checkLength, leafOf, parentOf } from './mailbox-names.ts';
 import { placements, pushGone } from './message-commands.ts';
 import { runOf } from './uid-runs.ts';
@@ -20,12 +36,6 @@ const MAX_SPECIAL_USES = 16;
 const SPECIAL_USE = /^\\[A-Za-z][A-Za-z0-9-]{0,31}$/;
 export const SUBSCRIPTION = 'sub/';
 
-export const ANNOTATIONS = 'meta/';
-/** What the names of the notes begin with that are annotations of a mailbox, or of the server (0). */
-export function annotationNotes(box: MailboxId | 0): string {
-  return ANNOTATIONS + box;
-}
-
 export interface MailboxPlan {
   readonly name: string;
   readonly specialUse?: readonly string[];
@@ -38,6 +48,7 @@ export function createCommand(
   origin: string,
   maxMailboxes: number | undefined,
   records: readonly RecordWrite[],
+  guest?: Guest,
 ): Command<readonly MailboxId[]> {
   return {
     origin,
@@ -45,6 +56,7 @@ export function createCommand(
     weight: 0,
     touches: undefined,
     compute(draft) {
+      if (guest !== undefined) for (const { name } of plans) requireCreate(draft, checkedName(name), guest);
       const tree = new TreeDraft(draft, Math.min(maxMailboxes ?? MAX_MAILBOXES, MAX_MAILBOXES));
       const ids = plans.map((plan) => tree.create(checkedName(plan.name), checkedUses(plan.specialUse ?? [])));
       for (const plan of plans) if (plan.subscribed === true) pushNote(draft, SUBSCRIPTION + canonicalName(plan.name), '');
@@ -54,34 +66,58 @@ export function createCommand(
   };
 }
 
+/**
+ * The right `k` on the nearest superior that there is (RFC 4314 §4). Without one, or without the right to see it, the answer is the same.
+ * @throws MailError forbidden
+ */
+function requireCreate(draft: Draft, name: string, guest: Guest): void {
+  let above = parentOf(name);
+  while (above !== '' && draft.state.byName(above) === undefined) above = parentOf(above);
+  const record = above === '' ? undefined : draft.state.byName(above);
+  if (record === undefined || !hasRight(rightsOf(draft.state.notes, record.id, guest), 'k'))
+    throw new MailError('forbidden', 'You may not create mailboxes there');
+}
+
 /** Needs the mailbox in memory (`touches`) for the contents of its messages. */
-export function deleteCommand(box: MailboxId, origin: string): Command<void> {
+export function deleteCommand(box: MailboxId, origin: string, guest?: Guest): Command<void> {
   return {
     origin,
     alone: true,
     weight: 0,
     touches: { box, uids: runOf(1, 0xffff_ffff) },
     compute(draft) {
+      if (guest !== undefined) requireRights(rightsOf(draft.state.notes, box, guest), 'x');
       const record = existing(draft, box);
       if (record.name === 'INBOX') throw new MailError('forbidden', 'INBOX cannot be deleted');
       if (!record.selectable && record.hasChildren) throw new MailError('has-children', 'The name has only inferiors left');
       if (record.messages > 0) pushGone(draft, box, draft.source(box).packed.planGone(runOf(1, 0xffff_ffff), 0), 'mailbox-deleted');
-      for (const name of [...annotationNames(draft, box)]) pushNote(draft, name, null);
+      for (const name of [...notesOf(draft, box)]) pushNote(draft, name, null);
       if (!record.hasChildren) return draft.push({ op: 'unbox', box });
       draft.push({ ...boxOp(record), selectable: false, specialUse: [] });
     },
   };
 }
 
-export function renameCommand(box: MailboxId, newName: string, origin: string): Command<void> {
+/** What leaves with the mailbox: annotations, those of guests too, and the access control list. */
+function* notesOf(draft: Draft, box: MailboxId): Generator<string> {
+  const prefixes = [`${annotationNotes(box)}/`, `${annotationNotes(box)}!`, aclNotes(box)];
+  for (const name of draft.state.notes?.keys() ?? []) if (prefixes.some((prefix) => name.startsWith(prefix))) yield name;
+}
+
+export function renameCommand(box: MailboxId, newName: string, origin: string, guest?: Guest): Command<void> {
   return {
     origin,
     alone: true,
     weight: 0,
     touches: { box, uids: runOf(1, 0xffff_ffff) },
     compute(draft) {
+      if (guest !== undefined) requireRights(rightsOf(draft.state.notes, box, guest), 'x');
       const record = existing(draft, box);
       const name = checkedName(newName);
+      if (guest !== undefined) {
+        if (record.name === 'INBOX') throw new MailError('forbidden', 'INBOX is renamed by its owner only');
+        requireCreate(draft, name, guest);
+      }
       if (draft.state.byName(name) !== undefined) throw new MailError('mailbox-exists', 'Mailbox exists already');
       const tree = new TreeDraft(draft, MAX_MAILBOXES);
       if (record.name === 'INBOX') return renameInbox(draft, tree, record, name);
@@ -112,6 +148,7 @@ function renameInbox(draft: Draft, tree: TreeDraft, inbox: MailboxRecord, name: 
   const { messages, added } = placements(packed, plan.uids, [], false, 1, draft.seconds);
   for (const [n, keyword] of added.entries()) draft.push({ op: 'keyword', box: to, bit: FIRST_KEYWORD_BIT + n, name: keyword });
   draft.push({ op: 'add', box: to, messages, from: inbox.id, fromUids: plan.uids, moved: true });
+  carryMarks(draft, inbox.id, plan.uids, to, 1);
   pushGone(draft, inbox.id, plan, 'move');
 }
 
@@ -140,7 +177,7 @@ export function annotateCommand(
   box: MailboxId | 0,
   entries: ReadonlyMap<string, string | null>,
   origin: string,
-  options: { readonly atMost: number; readonly specialUse?: readonly string[] | undefined },
+  options: { readonly atMost: number; readonly specialUse?: readonly string[] | undefined; readonly guest?: Guest | undefined },
 ): Command<void> {
   return {
     origin,
@@ -148,16 +185,18 @@ export function annotateCommand(
     weight: 0,
     touches: undefined,
     compute(draft) {
-      const prefix = annotationNotes(box);
+      const { guest } = options;
+      if (guest !== undefined) requireAnnotate(draft, box, entries, guest);
+      const noteOf = (entry: string): string => annotationNotes(box, entry.startsWith('/private/') ? guest?.id : undefined) + entry;
       const record = box === 0 ? undefined : existing(draft, box);
-      const names = new Set(annotationNames(draft, box));
+      const names = new Set(annotationNames(draft, box, guest));
       for (const [entry, value] of entries) {
-        if (value === null) names.delete(prefix + entry);
-        else names.add(prefix + entry);
+        if (value === null) names.delete(noteOf(entry));
+        else names.add(noteOf(entry));
       }
       if (names.size > options.atMost) throw new MailError('limit', 'Too many annotations');
       const uses = options.specialUse === undefined ? undefined : checkedUses(options.specialUse);
-      for (const [entry, value] of entries) pushNote(draft, prefix + entry, value);
+      for (const [entry, value] of entries) pushNote(draft, noteOf(entry), value);
       if (record === undefined || uses === undefined) return;
       if (uses.length !== record.specialUse.length || !uses.every((use) => record.specialUse.includes(use)))
         draft.push({ ...boxOp(record), specialUse: uses });
@@ -165,9 +204,55 @@ export function annotateCommand(
   };
 }
 
-function* annotationNames(draft: Draft, box: MailboxId | 0): Generator<string> {
-  const prefix = `${annotationNotes(box)}/`;
-  for (const name of draft.state.notes?.keys() ?? []) if (name.startsWith(prefix)) yield name;
+/** Those that the owner or the guest sees. */
+function* annotationNames(draft: Draft, box: MailboxId | 0, guest: Guest | undefined): Generator<string> {
+  const prefixes = [annotationNotes(box) + (guest === undefined ? '/' : '/shared/')];
+  if (guest !== undefined) prefixes.push(`${annotationNotes(box, guest.id)}/`);
+  for (const name of draft.state.notes?.keys() ?? []) if (prefixes.some((prefix) => name.startsWith(prefix))) yield name;
+}
+
+/** RFC 5464 §3.3: private ones belong to the guest; shared ones need `w`, and the one that says whose \Seen is needs `a`. */
+function requireAnnotate(draft: Draft, box: MailboxId | 0, entries: ReadonlyMap<string, string | null>, guest: Guest): void {
+  const rights = box === 0 ? NO_RIGHTS : rightsOf(draft.state.notes, box, guest);
+  for (const entry of entries.keys()) {
+    if (!entry.startsWith('/private/')) requireRights(rights, entry === SHARED_SEEN_ENTRY ? 'lra' : 'lrw');
+  }
+  requireRights(rights, 'lr');
+}
+
+/**
+ * SETACL and DELETEACL (RFC 4314 §3.1, §3.2): a change without rights left removes the entry. `owner` names the row of who shares with whom.
+ */
+export function aclCommand(owner: AccountId, box: MailboxId, change: AclChange, origin: string, guest: Guest | undefined): Command<void> {
+  return {
+    origin,
+    alone: true,
+    weight: 0,
+    touches: undefined,
+    compute(draft) {
+      if (guest !== undefined) requireRights(rightsOf(draft.state.notes, box, guest), 'a');
+      if (!existing(draft, box).selectable) throw new MailError('not-selectable', 'This name holds no messages');
+      const { identifier, who, mode } = change;
+      const note = aclNotes(box) + identifier;
+      const before = draft.state.notes?.get(note);
+      const entries = aclEntries(draft.state.notes, box);
+      const isSame = before?.slice(before.indexOf(' ') + 1) === (who ?? '');
+      const had = isSame ? (entries.find(([one]) => one === identifier)?.[1] ?? NO_RIGHTS) : NO_RIGHTS;
+      const rights = mode === 'replace' ? change.rights : mode === 'add' ? had | change.rights : had & ~change.rights;
+      if (before === undefined && rights !== NO_RIGHTS && entries.length >= MAX_ACL_ENTRIES)
+        throw new MailError('limit', 'The access control list is full');
+      pushNote(draft, note, rights === NO_RIGHTS ? null : aclValue(rights, who));
+      if (identifier.startsWith('-')) return;
+      const key = shareKey(identifier, owner);
+      if (rights !== NO_RIGHTS) draft.records.push({ table: SHARES, key, value: { owner } });
+      else if (before !== undefined && !isSharedElsewhere(draft, box, identifier))
+        draft.records.push({ table: SHARES, key, value: undefined });
+    },
+  };
+}
+
+function isSharedElsewhere(draft: Draft, box: MailboxId, identifier: string): boolean {
+  return draft.state.boxes.some(({ id }) => id !== box && draft.state.notes?.has(aclNotes(id) + identifier) === true);
 }
 
 export function subscriptionCommand(name: string, on: 'subscribe' | 'unsubscribe', origin: string): Command<void> {
@@ -201,6 +286,8 @@ class TreeDraft {
   readonly #draft: Draft;
   readonly #max: number;
   readonly #created = new Map<string, MailboxId>();
+  /** Entries of the access control lists of what was created here. */
+  readonly #inherited = new Map<MailboxId, (readonly [identifier: string, value: string])[]>();
 
   constructor(draft: Draft, maxMailboxes: number) {
     this.#draft = draft;
@@ -214,6 +301,7 @@ class TreeDraft {
     if (there !== undefined) {
       this.#created.set(name, there.id);
       this.#draft.push({ ...boxOp(there), selectable: true, uidValidity: this.nextUidValidity(), specialUse });
+      this.#inherit(there.parent, there.id);
       return there.id;
     }
     const parent = this.superior(name);
@@ -223,7 +311,22 @@ class TreeDraft {
     this.#created.set(name, box);
     const uidValidity = this.nextUidValidity();
     this.#draft.push({ op: 'box', box, parent, name: leafOf(name), uidValidity, selectable: true, specialUse });
+    this.#inherit(parent, box);
     return box;
+  }
+
+  /** A new mailbox begins with the access control list of the one above it (RFC 4314 §4, CREATE). */
+  #inherit(parent: MailboxId | 0, box: MailboxId): void {
+    if (parent === 0) return;
+    const prefix = aclNotes(parent);
+    const inherited = this.#inherited.get(parent) ?? [];
+    if (inherited.length === 0) {
+      for (const [note, value] of this.#draft.state.notes ?? [])
+        if (note.startsWith(prefix)) inherited.push([note.slice(prefix.length), value]);
+    }
+    if (inherited.length === 0) return;
+    this.#inherited.set(box, inherited);
+    for (const [identifier, value] of inherited) pushNote(this.#draft, aclNotes(box) + identifier, value);
   }
 
   /** Id of the name above, created when it is missing; 0 at the top. */
