@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream, existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,8 +16,8 @@ const START_MS = 20_000;
 export interface RedisOptions {
   /** Options of redis-server, e.g. `--requirepass`, `secret`. */
   readonly args?: readonly string[];
-  /** Before the options: a configuration file that the server may rewrite (Sentinel needs one). */
-  readonly configFile?: string;
+  /** Lines of a configuration file that the server may rewrite, as a Sentinel does. */
+  readonly config?: string;
 }
 
 export class TestRedis {
@@ -37,11 +37,13 @@ export class TestRedis {
 
   /** Starts, or starts again on the same port, empty; resolves when it accepts connections. */
   async start(): Promise<void> {
-    const { args = [], configFile } = this.#options;
+    const { args = [], config } = this.#options;
+    const file = join(this.folder, 'redis.conf');
+    if (config !== undefined && !existsSync(file)) await writeFile(file, config);
     const command = [
       'redis-server',
-      ...(configFile === undefined ? [] : [configFile]),
-      ...['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.folder, '--save', '', '--appendonly', 'no'],
+      ...(config === undefined ? ['--save', '', '--appendonly', 'no'] : [file]),
+      ...['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.folder],
       ...args,
     ];
     // Ends with this process, however that ends.
