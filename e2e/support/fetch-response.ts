@@ -1,4 +1,5 @@
 /** A strict reader of FETCH responses (RFC 9051 §9, RFC 3516): what it refuses, a careful client refuses. */
+import { isUtf8 } from 'node:buffer';
 
 export type ImapValue = string | number | null | Flag | ImapValue[];
 /** `\Seen`, a keyword, or another atom. */
@@ -15,7 +16,13 @@ export interface FetchResponse {
 
 /** @throws Error at the first octet that the grammar does not allow */
 export function readFetch(line: string): FetchResponse {
-  const reader = new Reader(line);
+  return readFetchWith(line, 'ascii');
+}
+
+/** The same where quoted strings may be UTF-8. @throws Error */
+export function readFetchWith(line: string, strings: 'ascii' | 'utf8'): FetchResponse {
+  const reader = new ResponseReader(line);
+  reader.strings = strings;
   const seq = Number(reader.take(/\* (\d+) FETCH \(/y)[1]);
   const items = new Map<string, ImapValue>();
   const wire = new Map<string, string>();
@@ -56,9 +63,12 @@ export function quotedForm(wire: string): string {
   return result;
 }
 
-class Reader {
+/** Values of any response: strings, literals, numbers, NIL, atoms, lists. */
+export class ResponseReader {
   at = 0;
   nul: 'allowed' | 'refused' = 'refused';
+  /** What a quoted string may hold: UTF-8 once that is agreed (RFC 9051 §9, RFC 6855 §3). */
+  strings: 'ascii' | 'utf8' = 'ascii';
   readonly #line: string;
   constructor(line: string) {
     this.#line = line;
@@ -74,6 +84,29 @@ class Reader {
     return /^\d+$/.test(atom) ? Number(atom) : { atom };
   }
 
+  get isAtEnd(): boolean {
+    return this.at === this.#line.length;
+  }
+
+  sees(octet: string): boolean {
+    return this.#line[this.at] === octet;
+  }
+
+  /** Moves past it if it is there. */
+  takes(pattern: RegExp): boolean {
+    pattern.lastIndex = this.at;
+    if (!pattern.test(this.#line)) return false;
+    this.at = pattern.lastIndex;
+    return true;
+  }
+
+  takeRest(): string {
+    const rest = this.#line.slice(this.at);
+    this.at = this.#line.length;
+    return rest;
+  }
+
+  /** @throws Error when it is not there; `pattern` is sticky */
   take(pattern: RegExp): RegExpExecArray {
     pattern.lastIndex = this.at;
     const match = pattern.exec(this.#line);
@@ -96,6 +129,11 @@ class Reader {
   }
 
   #quoted(): string {
+    if (this.strings === 'utf8') {
+      const octets = (this.take(/"((?:[^"\\\r\n\0]|\\["\\])*)"/y)[1] ?? '').replaceAll(/\\(.)/g, '$1');
+      if (!isUtf8(Buffer.from(octets, 'latin1'))) throw new Error(`no UTF-8 before ${this.at}`);
+      return octets;
+    }
     return (this.take(/"((?:[^"\\\r\n\0\x80-\uffff]|\\["\\])*)"/y)[1] ?? '').replaceAll(/\\(.)/g, '$1');
   }
 

@@ -1,20 +1,30 @@
 /** A raw IMAP client for exact octets: sends lines, returns what came back, knows literals and nothing else. */
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { connect, Socket } from 'node:net';
+import { Duplex } from 'node:stream';
 import type { TestContext } from 'node:test';
+import { connect as connectTls } from 'node:tls';
+import { constants, createDeflateRaw, createInflateRaw } from 'node:zlib';
 
 export class ImapScript {
-  readonly socket: Socket;
+  socket: Duplex;
   #pieces: Buffer[] = [];
   #buffered = Buffer.alloc(0);
   #wake: () => void = () => undefined;
   #tag = 0;
   closed = false;
+  /** Of everything that came, after decompression. */
+  octetsRead = 0;
 
-  constructor(socket: Socket) {
+  constructor(socket: Duplex) {
     this.socket = socket;
-    socket.setNoDelay(true);
+    if (socket instanceof Socket) socket.setNoDelay(true);
+    this.#listen(socket);
+  }
+
+  #listen(socket: Duplex): void {
     socket.on('data', (chunk: Buffer) => {
+      this.octetsRead += chunk.length;
       this.#pieces.push(chunk);
       this.#wake();
     });
@@ -29,6 +39,15 @@ export class ImapScript {
   static async connect(t: TestContext | undefined, port: number): Promise<ImapScript> {
     const socket = connect(port, '127.0.0.1');
     await once(socket, 'connect');
+    const script = new ImapScript(socket);
+    t?.after(() => socket.destroy());
+    await script.response();
+    return script;
+  }
+  /** Implicit TLS; whose certificate it is does not matter here. */
+  static async connectTls(t: TestContext | undefined, port: number): Promise<ImapScript> {
+    const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false });
+    await once(socket, 'secureConnect');
     const script = new ImapScript(socket);
     t?.after(() => socket.destroy());
     await script.response();
@@ -94,6 +113,21 @@ export class ImapScript {
       const line = await this.response();
       if (wanted.test(line)) return line;
     }
+  }
+  /** COMPRESS DEFLATE, and from then on everything goes through it. */
+  async compress(): Promise<void> {
+    const { done } = await this.command('COMPRESS DEFLATE');
+    if (!done.startsWith('OK')) throw new Error(`COMPRESS: ${done}`);
+    const { socket } = this;
+    for (const event of ['data', 'close', 'error']) socket.removeAllListeners(event);
+    const deflate = createDeflateRaw({ flush: constants.Z_SYNC_FLUSH });
+    const inflate = createInflateRaw({ finishFlush: constants.Z_SYNC_FLUSH });
+    deflate.pipe(socket);
+    socket.pipe(inflate);
+    this.socket = Duplex.from({ readable: inflate, writable: deflate });
+    socket.on('error', () => this.socket.destroy());
+    socket.on('close', () => this.socket.destroy());
+    this.#listen(this.socket);
   }
   close(): void {
     this.socket.destroy();
