@@ -4,7 +4,7 @@ import { MemoryBus } from '../memory/memory-bus.ts';
 import type { AccountId, Bus, Lease, Seq } from '../store.ts';
 import { RedisLease } from './redis-lease.ts';
 import { RedisLink } from './redis-link.ts';
-import { parseRedisUrl } from './redis-target.ts';
+import { parseRedisUrl } from './redis-url.ts';
 
 export interface RedisBusOptions {
   /** See {@link parseRedisUrl}. */

@@ -2,7 +2,8 @@
  * The connections of one instance to Redis: one for commands, one that is subscribed to a channel. A message of its own that comes back
  * through Redis every few seconds is the proof that both work; when it fails, both are made anew, with backoff.
  */
-import { createRedisClient, type RedisClient, type RedisTarget } from './redis-target.ts';
+import { createRedisClient, type RedisClient } from './redis-client.ts';
+import type { RedisTarget } from './redis-url.ts';
 
 export interface RedisLinkOptions {
   readonly target: RedisTarget;

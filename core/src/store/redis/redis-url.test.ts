@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseRedisUrl } from './redis-target.ts';
+import { parseRedisUrl } from './redis-url.ts';
 
 test('a URL that is none says what is wrong, and never the password', () => {
   for (const [url, why] of [
