@@ -1,3 +1,4 @@
+import { parseRedisUrl } from '../store/redis/redis-url.ts';
 import { type Located, originAt, type Path } from './located.ts';
 import { keyText, type Problem } from './problem.ts';
 import type { Config, Protocol } from './schema.ts';
@@ -24,6 +25,20 @@ export function crossCheck(config: Config, root: Located): Problem[] {
 
   if (config.submission.listeners.length > 0)
     problem(['submission', 'listeners'], 'this version does not serve submission; leave the list empty');
+
+  const { redis, driver } = config.bus;
+  if (driver === 'redis' && redis.url === undefined) problem(['bus', 'driver'], 'bus.redis.url (or urlFile) is missing beside it');
+  if (redis.url !== undefined) {
+    try {
+      parseRedisUrl(redis.url.reveal());
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      problem(['bus', 'redis', 'url'], error.message);
+    }
+  }
+  if (config.workers > 1 && (config.store.driver === 'sqlite' || config.store.driver === 'memory'))
+    problem(['workers'], `a ${config.store.driver} store belongs to one process: several workers need store.driver mongodb`);
+  else if (config.workers > 1 && driver !== 'redis') problem(['workers'], 'several workers need bus.driver redis');
 
   const { certificateFile, keyFile } = config.tls;
   if (certificateFile !== undefined && keyFile === undefined) problem(['tls', 'certificateFile'], 'tls.keyFile is missing beside it');

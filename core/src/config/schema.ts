@@ -78,6 +78,13 @@ export const configSchema = Type.Object(
       minLength: 1,
       description: 'folder of everything that the server keeps (flag --data)',
     }),
+    workers: Type.Integer({
+      default: 1,
+      minimum: 1,
+      maximum: 128,
+      description:
+        'count: processes that share the listeners of this machine; more than one needs store.driver mongodb and bus.driver redis',
+    }),
     imap: section('IMAP4rev1 and rev2', {
       listeners: listeners([
         { address: '*', port: 1143, tls: 'starttls' },
@@ -173,6 +180,25 @@ export const configSchema = Type.Object(
         dedupe: Type.Enum(['account', 'global'] as const, {
           default: 'account',
           description: 'equal parts are stored once per account or once',
+        }),
+      }),
+    }),
+    bus: section('How instances tell each other what is new', {
+      driver: Type.Enum(['memory', 'redis'] as const, {
+        default: 'memory',
+        description: 'memory (one instance) or redis (any number of them, with store.driver mongodb)',
+      }),
+      redis: section('Redis, for driver redis', {
+        url: Type.Optional(
+          secret(
+            'redis://[user:password@]host[:port][/database], redis+sentinel://host,host/master or redis+cluster://host,host; rediss... is TLS',
+          ),
+        ),
+        urlFile: Type.Optional(path('file that holds url')),
+        keyPrefix: Type.String({
+          default: 'pochard:',
+          pattern: '^[!-~]{0,64}$',
+          description: 'before every key and channel: instances with the same prefix are one server',
         }),
       }),
     }),
