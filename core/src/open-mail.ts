@@ -20,6 +20,7 @@ import type { HookMetrics } from './plugins/metrics.ts';
 import { PluginHost } from './plugins/plugin-host.ts';
 import { MemoryBus } from './store/memory/memory-bus.ts';
 import { MemoryStore } from './store/memory/memory-store.ts';
+import { RedisBus } from './store/redis/redis-bus.ts';
 import { openSqliteStore } from './store/sqlite/sqlite-store.ts';
 import type { Bus, Store } from './store/store.ts';
 
@@ -49,7 +50,10 @@ export async function openMail(options: OpenMailOptions): Promise<OpenMail> {
   const { config, log, configFolder, metrics } = options;
   const now = Date.now;
   const store = await openStore(options);
-  const bus = new MemoryBus({ now });
+  const bus = await openBus(options, () => {
+    // Beacons of the time without Redis may be lost.
+    mails.poll().catch((error: unknown) => log.error({ err: error }, 'accounts could not be polled'));
+  });
   const clock = {
     now,
     after(ms: number, run: () => void): () => void {
@@ -90,6 +94,7 @@ export async function openMail(options: OpenMailOptions): Promise<OpenMail> {
     await hooks.reload(config.plugins);
   } catch (error) {
     await passwords.close();
+    await bus.close();
     await store.close();
     throw error;
   }
@@ -119,6 +124,22 @@ async function openStore({ config, log, onStoreFailure }: OpenMailOptions): Prom
       log.fatal({ err: error }, 'the store has failed');
       onStoreFailure?.(error);
     },
+  });
+}
+
+/** `onConnected`: Redis is reached, perhaps again; not before the first turn of the loop. */
+async function openBus({ config, log }: OpenMailOptions, onConnected: () => void): Promise<Bus> {
+  const { driver, redis } = config.bus;
+  if (driver === 'memory') return new MemoryBus({ now: Date.now });
+  return RedisBus.open({
+    url: redis.url?.reveal() ?? '',
+    keyPrefix: redis.keyPrefix,
+    onConnected: () => {
+      log.info({}, 'Redis is connected');
+      setImmediate(onConnected);
+    },
+    onLost: (error) => log.warn({ err: error }, 'Redis is lost: other instances hear of changes by polling, limits count by instance'),
+    onRefused: (error) => log.error({ err: error }, 'Redis refuses commands'),
   });
 }
 

@@ -262,6 +262,7 @@ class ServerParts implements RunningServer {
   #measure(): void {
     const { gauge } = this.#metrics;
     gauge('pochard_connections', 'Open connections, all protocols', () => this.#gate.openConnections);
+    gauge('pochard_bus_connected', '0: other instances are not heard for now', () => (this.mail.bus.isConnected ? 1 : 0));
     gauge('pochard_accounts_loaded', 'Accounts in memory', () => this.mail.mails.gauges.accounts);
     gauge('pochard_accounts_unsaved', 'Accounts with entries that are in the journal only', () => this.mail.mails.gauges.unsaved);
     gauge('pochard_packed_octets', 'Octets of packed mailbox state in memory', () => this.mail.mails.gauges.packedOctets);

@@ -62,6 +62,12 @@ const malformed: readonly (readonly [yaml: string, ...problems: string[]])[] = [
     'plugins: [{ use: x, scope: { listeners: [imaps] } }]',
     'p.yaml:1:42: plugins[0].scope.listeners[0]: no such listener for x: must be one of imap, smtp, lmtp, submission, http',
   ],
+  ['bus: { driver: redis }', 'p.yaml:1:8: bus.driver: bus.redis.url (or urlFile) is missing beside it'],
+  [
+    'bus: { redis: { url: "http://x" } }',
+    'p.yaml:1:17: bus.redis.url: a Redis URL begins with redis://, rediss://, redis+sentinel:// or redis+cluster://',
+  ],
+  ['workers: 2', 'p.yaml:1:1: workers: a sqlite store belongs to one process: several workers need store.driver mongodb'],
   ['tls: { certificateFile: c.pem }', 'p.yaml:1:8: tls.certificateFile: tls.keyFile is missing beside it'],
   ['http: { listeners: [{ port: 1, tls: starttls }] }', 'p.yaml:1:32: http.listeners[0].tls: HTTP has no STARTTLS; use none or implicit'],
   [

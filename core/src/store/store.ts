@@ -277,6 +277,8 @@ export interface Lease {
 }
 /** Losing every message of the bus costs latency, never truth. */
 export interface Bus {
+  /** False: other instances are neither heard nor told for now. */
+  readonly isConnected: boolean;
   beacon(account: AccountId, head: Seq): void;
   listen(account: AccountId, hear: (head: Seq) => void): () => void;
   /** `undefined`: somebody else holds it. Renewed by the driver until released. */

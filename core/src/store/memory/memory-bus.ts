@@ -16,6 +16,7 @@ const LEAST_SWEEP = 1_024;
 
 /** Beacons, leases and counters within one process: the bus of the single profile, and of tests. */
 export class MemoryBus implements Bus {
+  readonly isConnected = true;
   readonly #now: () => number;
   readonly #onListenerError: (error: unknown) => void;
   readonly #listeners = new Map<AccountId, Set<(head: Seq) => void>>();
