@@ -53,6 +53,26 @@ async function accountCommands(pochard: Pochard): Promise<void> {
   );
   assert.match(await ok(pochard(['address', 'alias', 'all@example.test', 'ada@example.test'])), /all@example\.test -> ada@example\.test/);
   assert.match(await ok(pochard(['account', 'passwd', 'ada@example.test'], 'two\n')), /password set/);
+  const made = await ok(
+    pochard(['app-password', 'create', 'ada@example.test', '--label', 'phone', '--network', '127.0.0.0/8', '--days', '9']),
+  );
+  const appId = /: (app-[0-9a-f]{16})\tphone\timap, submission, from 127\.0\.0\.0\/8, until 2\d.*\n(?:[a-z2-9]{5}-){5}[a-z2-9]{5}\n$/.exec(
+    made,
+  )?.[1];
+  assert(appId !== undefined, made);
+  assert.match(
+    await ok(pochard(['app-password', 'list', 'ada@example.test'])),
+    new RegExp(`^${appId}\tphone\timap, submission, from [^\n]*\n$`),
+  );
+  await fails(pochard(['app-password', 'create', 'ada@example.test', '--label', 'x', '--scope', 'pop3']), 2, /--scope pop3/);
+  await fails(
+    pochard(['app-password', 'create', 'ada@example.test', '--label', 'x', '--network', 'here']),
+    1,
+    /not an address range: "here"/,
+  );
+  assert.match(await ok(pochard(['app-password', 'revoke', 'ada@example.test', appId])), /revoked/);
+  await fails(pochard(['app-password', 'revoke', 'ada@example.test', appId]), 1, /no such app password/);
+  assert.equal(await ok(pochard(['app-password', 'list', 'ada@example.test'])), '');
   assert.match(await ok(pochard(['account', 'delete', 'grüße'])), /would be removed/);
   assert.match(await ok(pochard(['account', 'delete', 'grüße', '--yes'])), /removed/);
   assert.equal((await ok(pochard(['account', 'list']))).split('\n').length, 2);

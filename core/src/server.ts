@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { RUN_FILE, type RunFile, TOKEN_FILE } from './cli/administration.ts';
 import type { Logger } from './config/logger.ts';
 import type { Config, Protocol } from './config/schema.ts';
-import { httpSessions } from './http/http-listener.ts';
+import { HttpClients, httpSessions } from './http/http-listener.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { createImapServer } from './imap/imap-server.ts';
 import { PluginAdministration } from './mail/plugin-administration.ts';
@@ -206,7 +206,10 @@ class ServerParts implements RunningServer {
     const { accounts, delivery, spool, events } = this.mail.services;
     const { hooks, services } = this.mail;
     const administrator = createActor({ type: 'admin', name: 'api' });
+    const clients = new HttpClients();
     const api = await createHttpServer({
+      clients,
+      cleartextLogin: config.auth.cleartextLogin,
       accounts,
       delivery,
       spool,
@@ -225,7 +228,7 @@ class ServerParts implements RunningServer {
       log,
     });
     await api.ready();
-    await this.#listen('http', httpSessions(api), { halfOpen: 'allow' });
+    await this.#listen('http', httpSessions(api, clients), { halfOpen: 'allow' });
   }
 
   /** One group for all listeners of a protocol, or for the one with `index`. */

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { Config } from '../config/schema.ts';
 import type { Explainable } from '../mail/explainable.ts';
 import type { PluginInfo } from '../mail/plugin-administration.ts';
-import type { AccountRecord, NewAccount } from '../mail/services.ts';
+import type { AccountRecord, AppPassword, MadeAppPassword, NewAccount, NewAppPassword } from '../mail/services.ts';
 
 export interface NewMessage {
   readonly mailbox: string;
@@ -25,8 +25,14 @@ export interface PluginInspection {
   /** A command that a plugin has declared. @throws Error when none has */
   run(name: string, args: readonly string[], print: (line: string) => void): Promise<void>;
 }
+export interface AppPasswordAdministration {
+  create(id: AccountRecord['id'], wanted: NewAppPassword): Promise<MadeAppPassword>;
+  list(id: AccountRecord['id']): Promise<readonly AppPassword[]>;
+  revoke(id: AccountRecord['id'], appPasswordId: string): Promise<void>;
+}
 export interface Administration {
   readonly plugins: PluginInspection;
+  readonly appPasswords: AppPasswordAdministration;
   create(account: NewAccount): Promise<AccountRecord>;
   /** One failed account does not stop the others. */
   createMany(accounts: AsyncIterable<NewAccount>): AsyncIterable<BulkOutcome>;
@@ -154,6 +160,24 @@ class RemoteAdministration implements Administration {
     for (const flag of flags) query.append('flag', flag);
     await this.#send('POST', `/v1/accounts/${id}/messages?${query}`, octets, 'message/rfc822');
   }
+  readonly appPasswords: AppPasswordAdministration = {
+    create: async (id, { expiresAt, ...rest }) => {
+      const body = expiresAt === undefined ? rest : { ...rest, expiresAt: new Date(expiresAt).toISOString() };
+      const made = (await this.#json('POST', `/v1/accounts/${id}/app-passwords`, body)) as AppPasswordAnswer & {
+        readonly password: string;
+      };
+      return { ...appPasswordOf(made), password: made.password };
+    },
+    list: async (id) => {
+      const { appPasswords } = (await this.#json('GET', `/v1/accounts/${id}/app-passwords`)) as {
+        readonly appPasswords: readonly AppPasswordAnswer[];
+      };
+      return appPasswords.map(appPasswordOf);
+    },
+    revoke: async (id, appPasswordId) => {
+      await this.#json('DELETE', `/v1/accounts/${id}/app-passwords/${encodeURIComponent(appPasswordId)}`);
+    },
+  };
   readonly plugins: PluginInspection = {
     list: async () => ((await this.#json('GET', '/v1/plugins')) as { readonly plugins: readonly PluginInfo[] }).plugins,
     explain: async (what, name) => {
@@ -192,6 +216,12 @@ class RemoteAdministration implements Administration {
     const { title } = (value ?? {}) as { title?: string };
     throw new Error(title ?? `the server answered ${reply.status}`);
   }
+}
+
+type AppPasswordAnswer = Omit<AppPassword, 'createdAt' | 'expiresAt'> & { readonly createdAt: string; readonly expiresAt?: string };
+function appPasswordOf({ id, label, scope, networks, createdAt, expiresAt }: AppPasswordAnswer): AppPassword {
+  const end = expiresAt === undefined ? undefined : Date.parse(expiresAt);
+  return { id, label, scope, networks, createdAt: Date.parse(createdAt), expiresAt: end };
 }
 
 function recordOf(view: unknown): AccountRecord {

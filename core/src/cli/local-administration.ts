@@ -5,7 +5,7 @@ import { PluginAdministration } from '../mail/plugin-administration.ts';
 import type { AccountRecord, NewAccount } from '../mail/services.ts';
 import { type OpenMail, openMail } from '../open-mail.ts';
 import { createActor } from '../plugins/identities.ts';
-import type { Administration, BulkOutcome, NewMessage, PluginInspection } from './administration.ts';
+import type { Administration, AppPasswordAdministration, BulkOutcome, NewMessage, PluginInspection } from './administration.ts';
 
 export async function localAdministration(config: Config, configFolder: string): Promise<Administration> {
   const log = createLogger({ level: 'warn', pretty: true, to: { write: (line) => process.stderr.write(line) } });
@@ -17,6 +17,11 @@ class LocalAdministration implements Administration {
   readonly #messageOctets: number;
   readonly plugins: PluginInspection;
   readonly #actor = createActor({ type: 'admin', name: 'command line' });
+  readonly appPasswords: AppPasswordAdministration = {
+    create: (id, wanted) => this.#accounts.createAppPassword(id, wanted),
+    list: (id) => this.#accounts.appPasswords(id),
+    revoke: (id, appPasswordId) => this.#accounts.revokeAppPassword(id, appPasswordId),
+  };
   constructor(mail: OpenMail, messageOctets: number) {
     this.#mail = mail;
     this.#messageOctets = messageOctets;

@@ -9,6 +9,7 @@ import type { Config } from '../config/schema.ts';
 import { processEnvironment, startSources } from '../config/sources.ts';
 import { accountCommands, type WithAdministration } from './account-commands.ts';
 import { remoteAdministration, runningServer } from './administration.ts';
+import { appPasswordCommands } from './app-password-commands.ts';
 import { importCommand } from './import-command.ts';
 import { type Terminal, UsageError } from './output.ts';
 import { foreignCommand, pluginCommands, runForeign } from './plugin-commands.ts';
@@ -106,6 +107,7 @@ export async function run(args: readonly string[], parts: ProgramParts): Promise
       if (problems > 0) throw new Error(`${problems} problems found`);
     });
   accountCommands(program, withAdministration, terminal);
+  appPasswordCommands(program, withAdministration, terminal);
   pluginCommands(program, withAdministration, terminal);
   importCommand(program, withAdministration, terminal, async () => (await loadConfig(sources())).limits.messageOctets);
   // Commander's own settings are per command: the options above may also stand behind the command's name.

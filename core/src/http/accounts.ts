@@ -205,7 +205,7 @@ export function accountRoutes(api: Api, { accounts }: ApiServices): void {
   );
 }
 
-function viewOf({ displayName, quotaOctets, ...record }: AccountRecord): Static<typeof AccountView> {
+export function viewOf({ displayName, quotaOctets, ...record }: AccountRecord): Static<typeof AccountView> {
   return {
     id: record.id,
     username: record.username,

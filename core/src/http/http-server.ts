@@ -1,6 +1,6 @@
 /**
- * The HTTP API: fastify, schemas once (TypeBox) for types, validation and the OpenAPI page. Everything below /v1 needs the bearer token;
- * /healthz, /readyz and the documentation do not.
+ * The HTTP API: fastify, schemas once (TypeBox) for types, validation and the OpenAPI page. Everything below /v1 needs the bearer token, but
+ * /v1/me, where users give their own password; /healthz, /readyz and the documentation need none.
  */
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
@@ -9,16 +9,18 @@ import { Ajv } from 'ajv';
 import fastify from 'fastify';
 import Type from 'typebox';
 import { accountRoutes } from './accounts.ts';
+import { appPasswordRoutes } from './app-passwords.ts';
 import { createTokenCheck } from './bearer-token.ts';
 import { deliveryRoutes } from './deliveries.ts';
 import { eventRoutes, type TranslateEntry } from './events.ts';
 import { mailboxRoutes } from './mailboxes.ts';
+import { type MeOptions, meRoutes } from './me.ts';
 import { messageRoutes } from './messages.ts';
 import { type PluginRouteOptions, pluginRoutes } from './plugins.ts';
 import { sendProblem } from './replies.ts';
 import type { Api, ApiServices } from './resources.ts';
 
-export interface HttpServerOptions extends ApiServices, PluginRouteOptions {
+export interface HttpServerOptions extends ApiServices, PluginRouteOptions, MeOptions {
   readonly token: string;
   readonly version: string;
   readonly translate: TranslateEntry;
@@ -51,7 +53,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Api>
         version: options.version,
         description: 'Administration, delivery and change events of a Pochard mail server',
       },
-      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' }, password: { type: 'http', scheme: 'basic' } } },
       security: [{ token: [] }],
     },
   });
@@ -70,12 +72,14 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Api>
 
   await app.register(async (open) => {
     healthRoutes(open as unknown as Api, options);
+    meRoutes(open as unknown as Api, options);
   });
   await app.register(async (guarded) => {
     const check = createTokenCheck(options.token);
     guarded.addHook('onRequest', async (request) => check(request));
     const api = guarded as unknown as Api;
     accountRoutes(api, options);
+    appPasswordRoutes(api, options);
     mailboxRoutes(api, options);
     // Raw messages are streams, however large.
     api.addContentTypeParser('message/rfc822', (_request, payload, done) => done(null, payload));
