@@ -102,6 +102,7 @@ class ServerParts implements RunningServer {
     await this.#writeRunFile();
     for (const listener of this.listeners) log.info({ ...listener }, 'listening');
   }
+    this.#every(POLL_MS, 'moves between accounts could not be looked through', () => this.mail.services.sharing.transfers.resume());
 
   async reload(config: Config): Promise<void> {
     await this.#tls?.reload();

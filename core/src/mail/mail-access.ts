@@ -13,6 +13,7 @@ import { asMailError, guarded } from './hook-errors.ts';
 import type {
   AccountMail,
   AppendItem,
+  AclChange,
   FlagChange,
   Limits,
   MailboxInfo,
@@ -23,6 +24,7 @@ import type {
   Relocated,
 } from './journal/account-mail.ts';
 import { DELETED, type GoneCause, type UidRuns } from './journal/entry.ts';
+import { NO_RIGHTS, type RightSet } from './journal/acl.ts';
 import { FLAGS } from './journal/layout.ts';
 import { countUids, intersectUids, NO_UIDS, runOf, runsOf, subtractUids, unionUids } from './journal/uid-runs.ts';
 import type { MailParts } from './mail-parts.ts';
@@ -30,6 +32,7 @@ import { accountIdOf, isSpecialUse, mailboxRef, messageRef, uidRanges } from './
 import { searchMailbox } from './search/search.ts';
 import type { AppendMessage, ContentReader, MailAccess } from './services.ts';
 
+import type { GuestAccess } from './sharing/sharing.ts';
 /** Messages that `expunge.before` is asked about at a time. */
 const EXPUNGE_SLICE = 1000;
 
@@ -41,6 +44,8 @@ export interface AccessOptions {
   /** What the journal says caused the changes: `imap`, `api`, `plugin:<name>`... */
   readonly by: string;
 }
+  /** Given when `mail` is another's. */
+  readonly guest?: GuestAccess;
 
 /** Who asks, as every hook's context says it. */
 interface Context {
@@ -55,6 +60,7 @@ export class HookedMailAccess implements MailAccess {
   readonly mail: AccountMail;
   readonly content: ContentReader;
   readonly #parts: MailParts;
+  readonly guest: GuestAccess | undefined;
   readonly #id: AccountId;
   readonly #context: Context;
   readonly #origin: Origin;
@@ -64,6 +70,7 @@ export class HookedMailAccess implements MailAccess {
     this.account = account;
     this.mail = mail;
     this.#parts = parts;
+    this.guest = options.guest;
     this.#id = accountIdOf(account.id);
     this.#context = { actor, session, account };
     this.#origin = { by, actor: actor.name };
@@ -111,6 +118,19 @@ export class HookedMailAccess implements MailAccess {
   }
 
   async annotate(box: MailboxId | undefined, entries: ReadonlyMap<string, Uint8Array | null>): Promise<void> {
+  acl(box: MailboxId): readonly (readonly [identifier: string, rights: RightSet])[] {
+    return this.mail.acl(this.#known(box).id);
+  }
+
+  async setAcl(box: MailboxId, change: AclChange): Promise<void> {
+    // Nobody but the owner can open sealed mail (design/encryption.md §4).
+    if (this.account.sealed && change.rights !== NO_RIGHTS && change.mode !== 'remove')
+      throw new MailError('unsupported', 'Encrypted mail cannot be shared');
+    if (change.identifier === this.account.username || change.identifier === `-${this.account.username}`)
+      throw new MailError('unsupported', 'The rights of the owner are always all');
+    await this.#committed(this.mail.setAcl(box, change, this.#origin));
+  }
+
     const values = new Map<string, string | null>();
     let specialUse: readonly string[] | undefined;
     for (const [entry, octets] of entries) {
@@ -142,6 +162,7 @@ export class HookedMailAccess implements MailAccess {
     const { hooks, settings } = this.#parts;
     const info = this.#target(box);
     if (sizeOctets > settings.messageOctets) throw new MailError('too-big', 'Message is too large');
+    this.guest?.require(box, 'i', 'no-such-target');
     if (hooks.has('append.before')) {
       await guarded(() => hooks.gate('append.before', { mailbox: mailboxRef(this.#id, info), sizeOctets }, this.#context));
     }
@@ -156,17 +177,14 @@ export class HookedMailAccess implements MailAccess {
   ): Promise<{ readonly uidValidity: number; readonly uids: readonly number[] }> {
     const way = this.#wayIn();
     const items: AppendItem[] = [];
-    for (const message of messages) items.push(await this.#received(box, message, way, signal));
+    this.guest?.require(box, 'i', 'no-such-target');
+    for (const message of messages) items.push(await this.received(box, message, way, signal));
     const { uidValidity, uids } = await this.#commitAppend(box, items, way);
     return { uidValidity, uids };
   }
 
-  async #received(
-    box: MailboxId,
-    { source, flags, internalDate }: AppendMessage,
-    way: SdkOrigin,
-    signal: AbortSignal,
-  ): Promise<AppendItem> {
+  /** Parse and {@link prepareItem}; nothing is stored yet. */
+  async received(box: MailboxId, { source, flags, internalDate }: AppendMessage, way: SdkOrigin, signal: AbortSignal): Promise<AppendItem> {
     if (source.sizeOctets > this.#parts.settings.messageOctets) throw new MailError('too-big', 'Message is too large');
     const message = await this.#parts.ingest.parse(source, 'parse', signal);
     return this.prepareItem(box, message, { flags, date: internalDate ?? Math.floor(this.#parts.now() / 1000), way, signal });
@@ -209,13 +227,24 @@ export class HookedMailAccess implements MailAccess {
   }
 
   /** Commits what {@link prepareItem} made. */
-  async appendItems(box: MailboxId, items: readonly AppendItem[], way: SdkOrigin): ReturnType<AccountMail['append']> {
-    return this.#commitAppend(box, items, way);
+  async appendItems(
+    box: MailboxId,
+    items: readonly AppendItem[],
+    way: SdkOrigin,
+    note?: readonly [name: string, value: string],
+  ): ReturnType<AccountMail['append']> {
+    return this.#commitAppend(box, items, way, note);
   }
 
-  async #commitAppend(box: MailboxId, items: readonly AppendItem[], way: SdkOrigin): ReturnType<AccountMail['append']> {
+  async #commitAppend(
+    box: MailboxId,
+    items: readonly AppendItem[],
+    way: SdkOrigin,
+    note?: readonly [name: string, value: string],
+  ): ReturnType<AccountMail['append']> {
     try {
-      return await this.#committed(this.mail.append(box, items, this.#origin, await this.#limits(way)));
+      const limits = await this.#limits(way);
+      return await this.#committed(this.mail.append(box, items, this.#origin, limits, note === undefined ? {} : { note }));
     } catch (error) {
       throw asMailError(error);
     }
@@ -257,6 +286,34 @@ export class HookedMailAccess implements MailAccess {
   }
 
   async expunge(
+  /**
+   * Before messages are copied or moved into another account: rights, `copy.before`, and for MOVE `expunge.before`, as they leave this account.
+   * @throws MailError forbidden, held, locked, policy, no-such-mailbox, no-such-target
+   */
+  async mayTransfer(as: 'copy' | 'move', box: MailboxId, uids: UidRuns, to: HookedMailAccess, target: MailboxId): Promise<void> {
+    const info = this.#known(box);
+    const there = to.#target(target);
+    if (as === 'move') this.guest?.require(box, 'rte');
+    await this.authorize(box, uids, 'content');
+    to.guest?.require(target, 'i', 'no-such-target');
+    if (this.#parts.hooks.has('copy.before')) {
+      const request = { as, source: mailboxRef(this.#id, info), uids: uidRanges(uids), target: mailboxRef(to.#id, there) };
+      await guarded(() => this.#parts.hooks.gate('copy.before', request, this.#context));
+    }
+    if (as === 'copy' || !this.#parts.hooks.has('expunge.before')) return;
+    const { kept, text } = await this.keptOf(info, uids, 'expunge', 'all');
+    if (kept.length > 0) throw new MailError('held', text ?? 'Some messages may not be removed');
+  }
+
+  /** See `AccountMail.beginTransfer`. */
+  beginTransfer(box: MailboxId, note: string): Promise<void> {
+    return this.#committed(this.mail.beginTransfer(box, note, this.#origin));
+  }
+
+  endTransfer(box: MailboxId, uids: UidRuns, note: string): Promise<number> {
+    return this.#committed(this.mail.endTransfer(box, uids, note, this.#origin));
+  }
+
     box: MailboxId,
     uids: UidRuns,
     cause: GoneCause,
@@ -285,7 +342,7 @@ export class HookedMailAccess implements MailAccess {
       const { kept, text } = await this.keptOf(this.#known(box), runOf(uid, uid), 'replace', 'all');
       if (kept.length > 0) throw new MailError('held', text ?? 'The message may not be removed');
     }
-    const { content, flags, date } = await this.#received(to, message, way, signal); // without its key: a draft that is equal replaces all the same
+    const { content, flags, date } = await this.received(to, message, way, signal); // without its key: a draft that is equal replaces all the same
     return this.#committed(this.mail.replace(box, uid, to, { content, flags, date }, this.#origin, await this.#limits(way)));
   }
 
@@ -330,6 +387,7 @@ export class HookedMailAccess implements MailAccess {
   async authorize(box: MailboxId, uids: UidRuns, wants: 'metadata' | 'content'): Promise<void> {
     const { hooks, codecs } = this.#parts;
     if (hooks.has('fetch.authorize')) {
+    this.guest?.require(box, 'r');
       const mailbox = mailboxRef(this.#id, this.#known(box));
       await guarded(() => hooks.gate('fetch.authorize', { mailbox, uids: uidRanges(uids), wants }, this.#context));
     }

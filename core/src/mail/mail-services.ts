@@ -27,7 +27,12 @@ import { MatchWindow } from './match-window.ts';
 import { SearchIndex } from './search-index/search-index.ts';
 import { OBSERVER, SearchIndexer } from './search-index/search-indexer.ts';
 import type { LoggedIn, MailServices, Spool } from './services.ts';
-import type { MailSettings } from './settings.ts';
+import { defaultSubmission, type MailSettings } from './settings.ts';
+import { SharingService } from './sharing/sharing.ts';
+import { QueueRows } from './submission/queue-rows.ts';
+import { QueueRunner } from './submission/queue-runner.ts';
+import { type MailResolver, Routes } from './submission/routes.ts';
+import { SubmissionService } from './submission/submission-service.ts';
 
 /** Plain contents that were lately opened. */
 const CONTENT_CACHE_OCTETS = 16 * 1024 * 1024;
@@ -62,6 +67,10 @@ export interface RunningMailServices extends MailServices {
   readonly events: JournalEvents;
   /** For what else is built on the same parts (search, fsck, import). */
   readonly parts: MailParts;
+  readonly sharing: SharingService;
+  readonly submissions: SubmissionService;
+  /** Sends what is queued: start when everything else runs, stop before the store closes. */
+  readonly submissionQueue: QueueRunner;
 }
 
 export function createMailServices(options: MailServicesOptions): RunningMailServices {
@@ -118,5 +127,30 @@ export function createMailServices(options: MailServicesOptions): RunningMailSer
         { start: () => store.feed.unregister(OBSERVER), stop: async () => {} }
       : new SearchIndexer({ parts, bus, index: searchIndex, sleep: options.sleep });
   options.host?.bind({ parts, accounts, spool, passwords, bus });
-  return { accounts, delivery, spool, followers, searchIndexer, events, parts };
+  const rows = new QueueRows(store.records);
+  const submissionQueue = new QueueRunner({
+    parts,
+    delivery,
+    spool,
+    rows,
+    bus,
+    routes: new Routes({
+      parts,
+      resolver: options.resolver ?? dns,
+      random: Math.random,
+      ...(options.mxPort === undefined ? {} : { port: options.mxPort }),
+    }),
+    settings: settings.submission ?? defaultSubmission,
+    sleep: options.sleep,
+  });
+  const submissions = new SubmissionService({
+    parts,
+    delivery,
+    spool,
+    rows,
+    count: (key, by, windowMs) => bus.count(key, by, windowMs),
+    queued: () => submissionQueue.poke(),
+  });
+  const sharing = new SharingService({ parts, spool, find: (name) => accounts.find(name) });
+  return { accounts, delivery, submissions, submissionQueue, spool, sharing, followers, searchIndexer, events, parts };
 }

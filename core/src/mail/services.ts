@@ -6,8 +6,19 @@ import type { Account, Actor, SearchQuery, Session, SpecialUse } from '@pochard/
 import type { MimePart } from '../mime/part.ts';
 import type { ScramKeys } from '../passwords/scram-keys.ts';
 import type { AccountId, ContentId, MailboxId, MetaColumn } from '../store/store.ts';
-import type { AccountMail, FlagChange, Limits, MailboxInfo, MailboxListener, OpenMailbox, Relocated } from './journal/account-mail.ts';
+import type {
+  AccountMail,
+  AclChange,
+  FlagChange,
+  Limits,
+  MailboxInfo,
+  MailboxListener,
+  OpenMailbox,
+  Relocated,
+} from './journal/account-mail.ts';
+import type { RightSet } from './journal/acl.ts';
 import type { GoneCause, UidRuns } from './journal/entry.ts';
+import type { GuestAccess, Sharing } from './sharing/sharing.ts';
 
 export interface ByteRange {
   readonly start: number;
@@ -195,6 +206,8 @@ export interface MailAccess {
   readonly account: Account;
   readonly mail: AccountMail;
   readonly content: ContentReader;
+  /** Undefined in one's own account. */
+  readonly guest: GuestAccess | undefined;
 
   open(box: MailboxId, listener: MailboxListener): Promise<OpenMailbox>;
   create(name: string, options?: { readonly specialUse?: readonly SpecialUse[] }): Promise<MailboxInfo>;
@@ -206,6 +219,11 @@ export interface MailAccess {
    * @throws MailError no-such-mailbox, limit, forbidden (shared annotations of the server are the administrator's), invalid (special use)
    */
   annotate(box: MailboxId | undefined, entries: ReadonlyMap<string, Uint8Array | null>): Promise<void>;
+
+  /** Entries of the access control list (RFC 4314), the owner's not among them. @throws MailError forbidden, no-such-mailbox */
+  acl(box: MailboxId): readonly (readonly [identifier: string, rights: RightSet])[];
+  /** @throws MailError forbidden, no-such-mailbox, limit, unsupported (the owner's own rights, or sealed mail) */
+  setAcl(box: MailboxId, change: AclChange): Promise<void>;
 
   /** Before a literal is asked for: `append.before`, message limit, advisory quota. @throws MailError no-such-target, too-big, over-quota, policy */
   mayAppend(box: MailboxId, sizeOctets: number): Promise<void>;
@@ -302,3 +320,4 @@ export interface MailServices {
   readonly delivery: Delivery;
   readonly spool: Spool;
 }
+  readonly sharing: Sharing;

@@ -203,6 +203,12 @@ export interface AccountMail {
     origin: Origin,
     options?: { readonly onlyDeleted?: boolean },
   ): Promise<{ readonly seq: Seq; readonly gone: UidRuns }>;
+  /**
+   * MOVE into another account: `beginTransfer` leaves a note of this name, `endTransfer` removes the messages and the note, or does nothing
+   * when the note has gone. What a guest may is judged by the first (rights r, t, e). @throws MailError forbidden, no-such-mailbox
+   */
+  beginTransfer(box: MailboxId, note: string, origin: Origin): Promise<void>;
+  endTransfer(box: MailboxId, uids: UidRuns, note: string, origin: Origin): Promise<Seq>;
   /** RFC 8508: append and expunge in one entry. */
   replace(
     box: MailboxId,
@@ -261,6 +267,8 @@ export interface AccountMail {
   /** The account was deleted: whoever has a mailbox open is told that it is closed, and no command is taken any more. */
   abandon(): void;
 
+  /** Reads what other instances have committed, or all anew after an unknown outcome. @throws MailError unavailable */
+  catchUp(): Promise<void>;
   /** Entries above `after`, in order, as far as the head now. @throws JournalPruned */
   changes(after: Seq): AsyncIterable<Entry>;
   /** Hears each entry after it is reduced, whatever it touched: SSE, NOTIFY, push. */

@@ -32,7 +32,9 @@ import { encodeEntry } from './entry-codec.ts';
 import { canonicalName } from './mailbox-names.ts';
 import {
   appendCommand,
+  beginTransferCommand,
   copyCommand,
+  endTransferCommand,
   expungeCommand,
   moveCommand,
   replaceCommand,
@@ -211,6 +213,14 @@ export class AccountQueue extends AccountJournal implements AccountMail {
   async expunge(box: MailboxId, uids: UidRuns, cause: GoneCause, origin: Origin, options?: { readonly onlyDeleted?: boolean }) {
     const which = options?.onlyDeleted === true ? 'only-deleted' : 'all';
     return this.#submit(expungeCommand(box, checkedRuns(uids), cause, originOf(origin), which, origin.guest));
+  }
+
+  async beginTransfer(box: MailboxId, note: string, origin: Origin): Promise<void> {
+    await this.#submit(beginTransferCommand(box, note, originOf(origin), origin.guest));
+  }
+
+  async endTransfer(box: MailboxId, uids: UidRuns, note: string, origin: Origin): Promise<Seq> {
+    return this.#submit(endTransferCommand(box, checkedRuns(uids), note, originOf(origin)));
   }
 
   async replace(box: MailboxId, uid: number, to: MailboxId, item: AppendItem, origin: Origin, limits: Limits) {

@@ -1,7 +1,7 @@
 /** What of a change of flags a guest may do, and where his \Seen goes: into the owner's journal, under his own name. */
 import type { MailboxId, Seq } from '../../store/store.ts';
 import { type Guest, hasRight, type RightSet, rightsOf } from './acl.ts';
-import { annotationNotes } from './annotation-notes.ts';
+import { isSeenShared } from './annotation-notes.ts';
 import type { Draft } from './draft.ts';
 import { DELETED, type FlagBits, SEEN, type UidRuns } from './entry.ts';
 import { carriedOver } from './seen-marks.ts';
@@ -11,8 +11,6 @@ import { intersectUids, NO_UIDS, subtractUids } from './uid-runs.ts';
 export const MAX_SEEN_MARKS = 10_000;
 /** Users whose marks go along when messages are copied or moved. */
 const MAX_CARRIED = 256;
-/** The annotation that makes \Seen of a mailbox everybody's, as it is without an access control list. */
-export const SHARED_SEEN_ENTRY = '/shared/vendor/pochard/sharedseen';
 const SYSTEM_AND_KEYWORDS = ~(SEEN | DELETED) >>> 0;
 
 export interface GuestFlags {
@@ -22,17 +20,13 @@ export interface GuestFlags {
   readonly ownSeen: Guest | undefined;
 }
 
-export function isSeenShared(notes: ReadonlyMap<string, string> | undefined, box: MailboxId): boolean {
-  return notes?.get(annotationNotes(box) + SHARED_SEEN_ENTRY)?.toLowerCase() === 'ttrue';
-}
-
 export function guestFlags(
   draft: Draft,
   box: MailboxId,
   guest: Guest,
   rights: RightSet = rightsOf(draft.state.notes, box, guest),
 ): GuestFlags {
-  const isShared = isSeenShared(draft.state.notes, box);
+  const isShared = isSeenShared((name) => draft.state.notes?.get(name), box);
   const maySee = hasRight(rights, 's');
   let mask = hasRight(rights, 'w') ? SYSTEM_AND_KEYWORDS : 0;
   if (hasRight(rights, 't')) mask |= DELETED;
@@ -60,7 +54,7 @@ export function marksChangedSince(draft: Draft, box: MailboxId, { id }: Guest, s
 /** COPY and MOVE inside an account: what users have seen of the messages they have seen of the copies, where the target is shared too. */
 export function carryMarks(draft: Draft, from: MailboxId, uids: UidRuns, to: MailboxId, first: number): void {
   const { state } = draft;
-  if (state.seenBy === undefined || isSeenShared(state.notes, to)) return;
+  if (state.seenBy === undefined || isSeenShared((name) => state.notes?.get(name), to)) return;
   let left = MAX_CARRIED;
   for (const marks of state.seenBy) {
     if (marks.box !== from) continue;

@@ -134,7 +134,7 @@ export function storeCommand(
   change: FlagChange,
   origin: string,
   unchangedSince: Seq | undefined,
-  guest: Guest | undefined,
+  guest?: Guest | undefined,
 ): Command<StoreAnswer> {
   return {
     origin,
@@ -207,7 +207,7 @@ export function copyCommand(
   to: MailboxId,
   origin: string,
   limits: Limits,
-  guest: Guest | undefined,
+  guest?: Guest | undefined,
 ): Command<Relocated> {
   return {
     origin,
@@ -329,7 +329,7 @@ export function expungeCommand(
   cause: GoneCause,
   origin: string,
   which: 'all' | 'only-deleted',
-  guest: Guest | undefined,
+  guest?: Guest | undefined,
 ): Command<ExpungeAnswer> {
   return {
     origin,
@@ -343,6 +343,39 @@ export function expungeCommand(
       if (plan.contents.length === 0) return { seq: draft.head, gone: NO_UIDS };
       pushGone(draft, box, plan, cause);
       return { seq: draft.seq, gone: plan.uids };
+    },
+  };
+}
+
+/** Says that messages are on their way into another account. Their rights are judged here; what follows is not refused any more. */
+export function beginTransferCommand(box: MailboxId, note: string, origin: string, guest?: Guest | undefined): Command<void> {
+  return {
+    origin,
+    alone: true,
+    weight: 0,
+    touches: undefined,
+    compute(draft) {
+      if (guest !== undefined) requireRights(rightsOf(draft.state.notes, box, guest), 'rte');
+      if (draft.state.byId(box) === undefined) throw new MailError('no-such-mailbox', 'No such mailbox');
+      draft.push({ op: 'note', name: note, value: '' });
+    },
+  };
+}
+
+/** They have arrived: removes them here, and the note. Nothing when the note has gone, so that it may be tried again. */
+export function endTransferCommand(box: MailboxId, uids: UidRuns, note: string, origin: string): Command<Seq> {
+  return {
+    origin,
+    alone: true,
+    weight: 0,
+    touches: { box, uids },
+    compute(draft) {
+      if (draft.state.notes?.has(note) !== true) return draft.head;
+      // With the mailbox deleted meanwhile there is nothing left to remove.
+      const plan = draft.state.byId(box)?.selectable === true ? draft.source(box).packed.planGone(uids, 0) : undefined;
+      if (plan !== undefined && plan.contents.length > 0) pushGone(draft, box, plan, 'expunge');
+      draft.push({ op: 'note', name: note, value: null });
+      return draft.seq;
     },
   };
 }
@@ -370,7 +403,7 @@ export function replaceCommand(
   item: AppendItem,
   origin: string,
   limits: Limits,
-  guest: Guest | undefined,
+  guest?: Guest | undefined,
 ): Command<ReplaceAnswer> {
   const uids = runOf(uid, uid);
   return {

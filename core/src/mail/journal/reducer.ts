@@ -8,6 +8,7 @@ import { StoreDamaged } from '../../store/store.ts';
 import type { AccountState } from './account-state.ts';
 import { MAX_RECENT_KEYS, MailboxRecord, RECENT_KEY_MS } from './account-state.ts';
 import { aclMailbox } from './acl.ts';
+import { sharedSeenMailbox } from './annotation-notes.ts';
 import type { Entry, Op, UidRuns } from './entry.ts';
 import { DELETED, SEEN } from './entry.ts';
 import { FIRST_KEYWORD_BIT } from './flag-names.ts';
@@ -59,7 +60,7 @@ function applyToChunks(packed: PackedMailbox, entry: Entry, op: Op, keep: 'keep-
 
 function reduceNote(state: AccountState, { name, value }: Op & { op: 'note' }, changes: Change[]): void {
   state.setNote(name, value);
-  const shared = aclMailbox(name);
+  const shared = aclMailbox(name) ?? sharedSeenMailbox(name);
   const box = shared === undefined ? undefined : state.byId(shared);
   if (box !== undefined) changes.push({ box, what: 'rights', uids: NO_UIDS, rows: NO_ROWS });
 }

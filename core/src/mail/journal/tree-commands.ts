@@ -17,11 +17,11 @@ import {
   SHARES,
   shareKey,
 } from './acl.ts';
-import { annotationNotes } from './annotation-notes.ts';
+import { annotationNotes, SHARED_SEEN_ENTRY } from './annotation-notes.ts';
 import type { Command } from './command.ts';
 import type { Draft } from './draft.ts';
 import { FIRST_KEYWORD_BIT } from './flag-names.ts';
-import { carryMarks, SHARED_SEEN_ENTRY } from './guest-flags.ts';
+import { carryMarks } from './guest-flags.ts';
 import { canonicalName, checkedName, checkLength, leafOf, parentOf } from './mailbox-names.ts';
 import { placements, pushGone } from './message-commands.ts';
 import { runOf } from './uid-runs.ts';
