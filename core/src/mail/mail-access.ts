@@ -435,6 +435,11 @@ export class HookedMailAccess implements MailAccess {
     return this.#limits('status');
   }
 
+  /** What may be held, for mail that comes in this way. */
+  limitsFor(way: SdkOrigin): Promise<Limits> {
+    return this.#limits(way);
+  }
+
   async #limits(origin: SdkOrigin | 'status'): Promise<Limits> {
     const { directory, hooks, settings } = this.#parts;
     const record = directory.cached(this.#id) ?? (await directory.get(this.#id));

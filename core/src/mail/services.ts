@@ -310,6 +310,78 @@ export interface Delivery {
     signal: AbortSignal,
   ): Promise<readonly DeliveryOutcome[]>;
 }
+
+/* ── Submission ────────────────────────────────────────────────────────────────────────────────────────────── */
+
+/** Whose message it is, and who acts: somebody who has logged in, or the administrator. */
+export interface SubmissionSender {
+  readonly account: Account;
+  readonly actor: Actor;
+  readonly session: Session | undefined;
+  readonly access: Pick<MailAccess, 'mail'>;
+}
+/** RFC 3461 §4.1. */
+export type DsnNotify = 'never' | 'success' | 'failure' | 'delay';
+export interface SubmissionRecipient {
+  /** As given in RCPT TO. */
+  readonly address: string;
+  /** To an account of this server, or to another server. */
+  readonly goes: 'here' | 'out';
+  /** Absent: the sender did not say. */
+  readonly notify?: readonly DsnNotify[];
+  /** ORCPT, decoded: `rfc822;ada@example.org`. */
+  readonly originalRecipient?: string;
+}
+export interface SubmissionRequest {
+  readonly source: MessageSource;
+  /** Empty: the null path. */
+  readonly reversePath: string;
+  readonly recipients: readonly SubmissionRecipient[];
+  /** RET and ENVID of RFC 3461 §4.3, §4.4. */
+  readonly returns?: 'full' | 'headers';
+  readonly envelopeId?: string;
+  readonly way: 'submission' | 'api';
+  readonly esmtp?: { readonly utf8: boolean; readonly tls: boolean };
+  /** A second request with the same key of the same account is answered as the first one was, for a day. */
+  readonly idempotencyKey?: string;
+}
+export interface Submissions {
+  /** The account's own addresses, then `submission.identity`. @throws MailError forbidden, unavailable */
+  requireIdentity(sender: SubmissionSender, address: string, where: 'reverse-path' | 'from'): Promise<void>;
+  /** Whether the address is of this server. @throws MailError no-such-recipient, disabled, policy, unavailable, invalid-name */
+  resolve(sender: SubmissionSender, address: string, reversePath: string, session: DeliverySession): Promise<'here' | 'out'>;
+  /**
+   * `submission.before`, `submission.message`, `submission.sentCopy`, then one commit: queued for all recipients, filed for the sender.
+   * Settles when that is durable. The source is the caller's to dispose of.
+   * @throws MailError rate, forbidden (From), invalid, policy, over-quota (the filed copy), too-big, unavailable
+   */
+  submit(
+    request: SubmissionRequest,
+    sender: SubmissionSender,
+    signal: AbortSignal,
+  ): Promise<{ readonly id: string; readonly duplicate: boolean }>;
+}
+/** A message that is not with all its recipients yet, as the administrator sees it. */
+export interface QueuedSubmission {
+  readonly id: string;
+  readonly username: string;
+  readonly reversePath: string;
+  readonly sizeOctets: number;
+  /** ms since 1970. */
+  readonly submittedAt: number;
+  readonly dueAt: number;
+  /** Those that are waited for. */
+  readonly recipients: readonly { readonly address: string; readonly attempts: number; readonly reply: string | undefined }[];
+}
+export interface SubmissionQueue {
+  /** By id, which is by time. */
+  list(options: { readonly after?: string; readonly limit: number }): Promise<readonly QueuedSubmission[]>;
+  /** Makes it due now. @returns false when there is no such message */
+  retry(id: string): Promise<boolean>;
+  /** Takes it out without a report to its sender. @returns false when there is no such message */
+  delete(id: string): Promise<boolean>;
+}
+
 export interface DeliverySession {
   readonly id: string;
   readonly listener: string;
@@ -318,6 +390,7 @@ export interface DeliverySession {
 export interface MailServices {
   readonly accounts: Accounts;
   readonly delivery: Delivery;
+  readonly submissions: Submissions;
   readonly spool: Spool;
-}
   readonly sharing: Sharing;
+}

@@ -17,5 +17,48 @@ export interface MailSettings {
   readonly scram?: 'off' | 'on';
   /** Absent: no index. */
   readonly search?: { readonly index: 'on' | 'off' };
+  /** U-labels in lower case; empty or absent: whatever accounts and addresses say. */
+  readonly domains?: readonly string[];
+  /** Absent: no relay, the defaults of the configuration. */
+  readonly submission?: SubmissionSettings;
   readonly attachments: { readonly thresholdOctets: number; readonly dedupe: 'account' | 'global' };
 }
+
+/** `none` and `opportunistic` look at no certificate. */
+export type RelayTls = 'none' | 'opportunistic' | 'starttls' | 'implicit';
+export interface SubmissionSettings {
+  /** Where all mail for other servers goes; `undefined`: to each domain's MX. */
+  readonly relay:
+    | {
+        readonly host: string;
+        readonly port: number;
+        readonly tls: RelayTls;
+        /** PEM. */
+        readonly ca: string | undefined;
+        readonly auth: { readonly user: string; readonly password: string } | undefined;
+      }
+    | undefined;
+  readonly queue: {
+    readonly retryFirstMs: number;
+    readonly retryMaxMs: number;
+    readonly lifetimeMs: number;
+    /** 0: no notice. */
+    readonly delayNoticeMs: number;
+    readonly connections: number;
+    readonly connectionsPerDomain: number;
+  };
+  readonly recipientsPerHour: number;
+}
+
+export const defaultSubmission: SubmissionSettings = {
+  relay: undefined,
+  queue: {
+    retryFirstMs: 60_000,
+    retryMaxMs: 3_600_000,
+    lifetimeMs: 432_000_000,
+    delayNoticeMs: 14_400_000,
+    connections: 20,
+    connectionsPerDomain: 4,
+  },
+  recipientsPerHour: 1000,
+};

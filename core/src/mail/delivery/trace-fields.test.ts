@@ -45,4 +45,6 @@ test('with says what was spoken', () => {
   assert.equal(spoken('lmtp', { utf8: false, tls: false }), 'LMTP');
   assert.equal(spoken('lmtp', { utf8: true, tls: false }), 'UTF8LMTP');
   assert.equal(spoken('api', undefined), 'HTTP');
+  assert.equal(spoken('submission', { utf8: false, tls: true }), 'ESMTPSA');
+  assert.equal(spoken('submission', { utf8: true, tls: false }), 'UTF8SMTPA');
 });

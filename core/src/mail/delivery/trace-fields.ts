@@ -7,7 +7,7 @@ export const MAX_RECEIVED_FIELDS = 100;
 export interface Trace {
   readonly hostname: string;
   readonly id: string;
-  readonly origin: 'smtp' | 'lmtp' | 'api';
+  readonly origin: 'smtp' | 'lmtp' | 'submission' | 'api';
   readonly helo: string | undefined;
   readonly remoteAddress: string;
   readonly esmtp: { readonly utf8: boolean; readonly tls: boolean } | undefined;
@@ -25,7 +25,8 @@ export function traceFields(trace: Trace, recipient: string): string {
 export function receivedField(trace: Trace): string {
   const { helo, remoteAddress, hostname, origin, id, esmtp, onlyRecipient, at } = trace;
   const address = addressLiteral(remoteAddress);
-  const from = origin === 'api' ? '' : `from ${domain(helo) ?? address} (${address})\r\n\t`;
+  // Where a user sits while writing is nobody's business.
+  const from = origin === 'api' || origin === 'submission' ? '' : `from ${domain(helo) ?? address} (${address})\r\n\t`;
   const recipient = onlyRecipient === undefined ? '' : `\r\n\tfor <${word(onlyRecipient)}>`;
   return `Received: ${from}by ${domain(hostname) ?? 'localhost'} with ${protocolOf(origin, esmtp)} id ${word(id)}${recipient};\r\n\t${formatDate(at)}\r\n`;
 }
@@ -35,7 +36,8 @@ function protocolOf(origin: Trace['origin'], esmtp: Trace['esmtp']): string {
   const base = origin === 'lmtp' ? 'LMTP' : esmtp === undefined ? 'SMTP' : 'ESMTP';
   if (esmtp === undefined) return base;
   const name = esmtp.utf8 ? (origin === 'lmtp' ? 'UTF8LMTP' : 'UTF8SMTP') : base;
-  return esmtp.tls ? `${name}S` : name;
+  const spoken = esmtp.tls ? `${name}S` : name;
+  return origin === 'submission' ? `${spoken}A` : spoken;
 }
 
 function addressLiteral(address: string): string {

@@ -1,0 +1,76 @@
+/** What a submitted message says of itself, and what is added where it does not: RFC 5322 §3.6, RFC 6409 §8. */
+import { domainToASCII } from 'node:url';
+import { parseAddressList } from '../../mime/address.ts';
+import { headerFieldRanges } from '../../mime/header-fields.ts';
+import { MAX_ADDRESSES } from '../../mime/limits.ts';
+import { asBuffer } from '../../mime/octets.ts';
+import { formatDate } from '../delivery/rfc5322-date.ts';
+import { MailError } from '../errors.ts';
+
+/** Fields that name recipients whom the others must not know of. */
+export const BLIND_FIELDS = ['Bcc', 'Resent-Bcc'] as const;
+
+export interface MessageFields {
+  /** Addresses of From, at least one. */
+  readonly from: readonly string[];
+  readonly hasDate: boolean;
+  readonly hasMessageId: boolean;
+  readonly hasBlindCopies: boolean;
+  /** Octets above 127 in the header block: only SMTPUTF8 carries them (RFC 6531 §3.7.1). */
+  readonly isUtf8: boolean;
+}
+
+/** @throws MailError invalid when it does not say whom it is from */
+export function messageFields(head: Uint8Array): MessageFields {
+  const octets = asBuffer(head);
+  let from: readonly string[] | undefined;
+  let hasDate = false;
+  let hasMessageId = false;
+  let hasBlindCopies = false;
+  for (const { start, end, nameEnd, valueStart } of headerFieldRanges(octets)) {
+    if (nameEnd - start > 16) continue;
+    switch (octets.toString('latin1', start, nameEnd).toLowerCase()) {
+      case 'from':
+        // Two of them: one is shown, the other is checked (RFC 5322 §3.6 allows one).
+        if (from !== undefined) throw new MailError('invalid', 'The message has more than one From field');
+        from = addressesOf(octets.toString('latin1', valueStart, end));
+        break;
+      case 'date':
+        hasDate = true;
+        break;
+      case 'message-id':
+        hasMessageId = true;
+        break;
+      case 'bcc':
+      case 'resent-bcc':
+        hasBlindCopies = true;
+        break;
+      default:
+    }
+  }
+  if (from === undefined || from.length === 0) throw new MailError('invalid', 'The message has no From field with an address');
+  return { from, hasDate, hasMessageId, hasBlindCopies, isUtf8: octets.some((octet) => octet > 0x7f) };
+}
+
+/** Date and Message-ID where they are missing; '' when neither is. */
+export function missingFields(
+  { hasDate, hasMessageId }: Pick<MessageFields, 'hasDate' | 'hasMessageId'>,
+  made: { readonly id: string; readonly hostname: string; readonly at: Date },
+): string {
+  const date = hasDate ? '' : `Date: ${formatDate(made.at)}\r\n`;
+  return hasMessageId ? date : `${date}Message-ID: <${made.id}@${domainToASCII(made.hostname) || 'localhost'}>\r\n`;
+}
+
+/** @throws MailError invalid: an address that cannot be read cannot be checked */
+function addressesOf(value: string): readonly string[] {
+  const addresses: string[] = [];
+  const list = parseAddressList(value);
+  if (list.length >= MAX_ADDRESSES) throw new MailError('invalid', 'The From field has too many addresses');
+  for (const { mailbox, host } of list) {
+    if (mailbox === undefined || host === undefined) continue; // the ends of a group
+    if (mailbox === 'MISSING_MAILBOX' || host === 'MISSING_DOMAIN' || host === 'SYNTAX_ERROR')
+      throw new MailError('invalid', 'The From field cannot be read');
+    addresses.push(Buffer.from(`${mailbox}@${host}`, 'latin1').toString('utf8'));
+  }
+  return addresses;
+}
