@@ -77,6 +77,11 @@ export class AppendLiterals {
     return source;
   }
 
+  /** A message that was made of what came; disposed of with the rest. */
+  own(source: MessageSource): void {
+    this.#taken.push(source);
+  }
+
   /** Idempotent; also for messages of a command that was refused or never ended. */
   dispose(log: ImapLog): void {
     for (const [stream, source] of this.#streams) {
@@ -129,8 +134,10 @@ function appendTarget(
     if (isReplace) cursor.space();
     else cursor.offset = arguments_;
     const last = isReplace ? appendMessageSoFar(cursor) : appendSoFar(cursor).messages.at(-1);
-    if (last === undefined || !('sizeOctets' in last.content)) return { refuse: new ImapBad('CATENATE is not supported') };
-    if (last.utf8 && (session.enabled & UTF8_ACCEPT) === 0 && !session.isRev2) return { refuse: new ImapBad('UTF8=ACCEPT is not enabled') };
+    const part = last !== undefined && !('sizeOctets' in last.content) ? last.content.at(-1) : undefined;
+    if (part !== undefined && 'url' in part) return undefined; // a URL that is not written as one word
+    const isUtf8 = last?.utf8 === true || part?.utf8 === true;
+    if (isUtf8 && (session.enabled & UTF8_ACCEPT) === 0 && !session.isRev2) return { refuse: new ImapBad('UTF8=ACCEPT is not enabled') };
   } catch (error) {
     if (error instanceof ImapSyntaxError) return { refuse: error };
     throw error;

@@ -462,7 +462,8 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
   }
 
   /** The sources of messages that came with the command that runs. */
-  get appends(): AppendLiterals | undefined {
+  get appends(): AppendLiterals {
+    this.#appends ??= new AppendLiterals();
     return this.#appends;
   }
 

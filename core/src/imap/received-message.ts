@@ -1,6 +1,8 @@
 /** A message of APPEND or REPLACE that has come in whole. */
 import type { AppendMessage } from '../mail/services.ts';
-import { ImapBad, ImapNo } from './errors.ts';
+import type { MailboxId } from '../store/store.ts';
+import { catenated } from './catenate.ts';
+import { ImapNo } from './errors.ts';
 import type { AppendMessage as Announced } from './grammar/syntax-tree.ts';
 import type { ImapSession } from './session.ts';
 
@@ -8,12 +10,15 @@ import type { ImapSession } from './session.ts';
 const MAX_SECONDS = 0xffff_ffff;
 
 /** Its literal was judged when it was announced. @throws ImapBad, ImapNo, what the spool throws */
-export async function receivedMessage(session: ImapSession, { content, flags, internalDate }: Announced): Promise<AppendMessage> {
-  if (!('sizeOctets' in content)) throw new ImapBad('CATENATE is not supported');
-  if (content.sizeOctets === 0) throw new ImapNo(undefined, 'An empty message is not stored'); // RFC 3502 §6.3.11: takes all back
+export async function receivedMessage(
+  session: ImapSession,
+  box: MailboxId,
+  { content, flags, internalDate }: Announced,
+): Promise<AppendMessage> {
+  if ('sizeOctets' in content && content.sizeOctets === 0) throw new ImapNo(undefined, 'An empty message is not stored'); // RFC 3502 §6.3.11: takes all back
   const { appends } = session.wire;
-  if (appends === undefined) throw new Error('a message came without being announced');
-  const source = await appends.take(content, session);
+  const source = 'sizeOctets' in content ? await appends.take(content, session) : await catenated(session, box, content);
+  if (source.sizeOctets === 0) throw new ImapNo(undefined, 'An empty message is not stored');
   if (internalDate === undefined) return { source, flags };
   return { source, flags, internalDate: Math.min(Math.max(0, Math.floor(internalDate.epochMs / 1000)), MAX_SECONDS) };
 }

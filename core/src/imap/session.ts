@@ -34,7 +34,7 @@ export interface SessionWire {
   /** News are told at once from `begin` to `end`: IDLE. */
   idle(on: 'begin' | 'end'): void;
   /** Messages that came with the command that runs. */
-  readonly appends: AppendLiterals | undefined;
+  readonly appends: AppendLiterals;
 }
 
 export type EndReason = Parameters<LoggedIn['end']>[0];

@@ -6,18 +6,18 @@ import { findTarget } from '../mailboxes.ts';
 import { receivedMessage } from '../received-message.ts';
 import { uidsText } from '../uid-text.ts';
 
-/** APPEND: RFC 9051 §6.3.12, RFC 3502 (MULTIAPPEND), RFC 4315 (APPENDUID), RFC 9755. Each literal was judged when it was announced. */
+/** APPEND: RFC 9051 §6.3.12, RFC 3502 (MULTIAPPEND), RFC 4469 (CATENATE), RFC 4315 (APPENDUID), RFC 9755. Each literal was judged when it was announced. */
 export const append = defineCommand({
   name: 'APPEND',
   states: ['authenticated'],
-  capability: ['UIDPLUS', 'MULTIAPPEND'],
+  capability: ['UIDPLUS', 'MULTIAPPEND', 'CATENATE'],
   mayExpunge: true,
   args: args({ request: appendRequest }),
 
   async handle({ access, session, signal }, { request }) {
     const box = findTarget(access, request.mailbox);
     const messages: AppendMessage[] = [];
-    for (const announced of request.messages) messages.push(await receivedMessage(session, announced));
+    for (const announced of request.messages) messages.push(await receivedMessage(session, box.id, announced));
     const { uidValidity, uids } = await access.append(box.id, messages, signal);
     return { code: `APPENDUID ${uidValidity} ${uidsText(uids)}`, text: 'Message stored' };
   },

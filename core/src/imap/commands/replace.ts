@@ -25,7 +25,7 @@ export const replace = defineCommand({
       seq,
       uidValidity,
       uid: placed,
-    } = await access.replace(view.box, uid, target.id, await receivedMessage(session, replacement), signal);
+    } = await access.replace(view.box, uid, target.id, await receivedMessage(session, target.id, replacement), signal);
     // Before the EXPUNGE of the old one (RFC 8508 §3.3), which follows at the command's end.
     respond.ok(`APPENDUID ${uidValidity} ${placed}`, 'Message stored');
     return session.isQresync ? { code: `HIGHESTMODSEQ ${seq}`, text: 'REPLACE done' } : undefined;

@@ -13,7 +13,7 @@ export class BrokenReply extends Error {
 /** Header blocks of embedded messages are filtered in memory, as far as headers are parsed at all. */
 const FILTERED_OCTETS = 1024 * 1024;
 
-function mimeText({ text, fields }: Section): MimeSectionText {
+export function mimeText({ text, fields }: Section): MimeSectionText {
   switch (text) {
     case 'HEADER':
       return { kind: 'header' };
@@ -100,11 +100,16 @@ async function writeFiltered(
   content: OpenContent,
   signal: AbortSignal,
 ): Promise<void> {
-  const end = Math.min(to, from + FILTERED_OCTETS);
-  const head = content.bytes(from, end) ?? (await gather(content.read(from, end, signal)));
+  const head = await filteredHead(content, from, to, signal);
   const octets = headerFields(head, filter?.names ?? [], { not: filter?.not ?? false });
   const part = cut(octets.length, range);
   writeLiteral(respond, label, octets.subarray(part.from, part.to));
+}
+
+/** A header block as far as HEADER.FIELDS looks at it. */
+export async function filteredHead(content: OpenContent, from: number, to: number, signal: AbortSignal): Promise<Uint8Array> {
+  const end = Math.min(to, from + FILTERED_OCTETS);
+  return content.bytes(from, end) ?? (await gather(content.read(from, end, signal)));
 }
 
 export async function gather(source: AsyncIterable<Uint8Array>): Promise<Buffer> {

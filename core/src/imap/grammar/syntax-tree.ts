@@ -270,7 +270,7 @@ export interface QuotaLimit {
 /* ── APPEND ───────────────────────────────────────────────────────────────────────────────────────────────────── */
 
 /** A piece of a CATENATE (RFC 4469). */
-export type CatenatePart = { readonly url: string } | { readonly literal: Literal };
+export type CatenatePart = { readonly url: string } | { readonly literal: Literal; readonly utf8: boolean };
 
 export interface AppendMessage {
   readonly flags: readonly FlagName[];
