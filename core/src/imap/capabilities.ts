@@ -17,6 +17,11 @@ export function takesTokens({ env }: ImapSession): boolean {
   return env.tokens === 'on' && env.hooks.explain('auth.verify').some(({ plugin }) => plugin !== 'core');
 }
 
+/** SCRAM-SHA-256-PLUS (RFC 5802 §6). */
+export function offersBinding({ env, wire }: ImapSession): boolean {
+  return env.scram === 'on' && wire.canBind;
+}
+
 /** What is no single command's. A capability that a command brings stands in its declaration. */
 export const features: readonly Feature[] = [
   { capability: 'IMAP4rev1' },
@@ -25,6 +30,7 @@ export const features: readonly Feature[] = [
   { capability: 'AUTH=PLAIN', isOffered: mayAuthenticate },
   { capability: 'AUTH=LOGIN', isOffered: mayAuthenticate },
   { capability: 'AUTH=SCRAM-SHA-256', isOffered: (session) => mayAuthenticate(session) && session.env.scram === 'on' }, // RFC 7677
+  { capability: 'AUTH=SCRAM-SHA-256-PLUS', isOffered: (session) => mayAuthenticate(session) && offersBinding(session) }, // RFC 5929, RFC 9266
   { capability: 'AUTH=OAUTHBEARER', isOffered: (session) => mayAuthenticate(session) && takesTokens(session) }, // RFC 7628
   { capability: 'AUTH=XOAUTH2', isOffered: (session) => mayAuthenticate(session) && takesTokens(session) },
   { capability: 'STARTTLS', isOffered: (session) => beforeLogin(session) && session.wire.canStartTls },

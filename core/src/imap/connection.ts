@@ -3,6 +3,7 @@
  * of a finished command.
  */
 import type { Socket } from 'node:net';
+import { type ChannelBindingType, channelBinding, hasChannelBinding } from '../net/channel-binding.ts';
 import { type Connection, LAST_WORDS_MS, type Session } from '../net/connection.ts';
 import {
   type AnnouncedLiteral,
@@ -91,6 +92,7 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
   /** News on their way outside of a command or in IDLE; whatever else is written waits for its end. */
   #telling: Promise<void> | undefined;
   #tellAgain = false;
+  #isWoken = false;
   #inputEnded = false;
   #isLeaving = false;
   #isClosed = false;
@@ -222,6 +224,14 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
     return this.#connection.remoteAddress;
   }
 
+  get canBind(): boolean {
+    return hasChannelBinding(this.#socket);
+  }
+
+  channelBinding(type: ChannelBindingType): Buffer | undefined {
+    return channelBinding(this.#socket, type);
+  }
+
   ask(text: string): Promise<Buffer> {
     if (this.#isClosed || this.#inputEnded) return Promise.reject(new ConnectionGone('the connection was closed'));
     this.respond.proceed(text);
@@ -245,8 +255,14 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
     if (this.#failedLogins >= this.#env.limits.loginFailuresPerSession) this.#bye ??= { code: undefined, text: 'Too many failed logins' };
   }
 
+  /** An entry of the journal may add and remove in one mailbox: told in between, the numbers would be those of neither state. */
   wake(): void {
-    if (this.#mayTell) this.#tellNews();
+    if (this.#isWoken || !this.#mayTell) return;
+    this.#isWoken = true;
+    queueMicrotask(() => {
+      this.#isWoken = false;
+      if (this.#mayTell) this.#tellNews();
+    });
   }
 
   idle(on: 'begin' | 'end'): void {

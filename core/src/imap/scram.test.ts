@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
 import { test } from 'node:test';
+import { type SecureVersion, TLSSocket } from 'node:tls';
 import { checkScramProof, deriveScramKeys, readScramKeys, writeScramKeys } from '../passwords/scram-keys.ts';
 import { ImapBad, ImapNo } from './errors.ts';
 import { type ImapHouse, imapHouse } from './imap-house.fixture.ts';
@@ -20,7 +21,8 @@ test('malformed first messages are refused', () => {
     'n,,r=x,n=ada',
     'n,,n=,r=x',
     'n,,n=ada,r=',
-    'p=tls-exporter,,n=ada,r=x',
+    'p=,,n=ada,r=x',
+    'p=tls exporter,,n=ada,r=x',
     'n,,m=x,n=ada,r=x',
     'n,,n=a=20,r=x',
     'x,,n=ada,r=x',
@@ -45,10 +47,18 @@ test('the example of RFC 7677 is right, and its keys survive a record', async ()
 });
 
 /** An exchange as RFC 5802 §3 has it. @returns the last line, and what the server said of itself */
-async function authenticate(client: WireClient, username: string, password: string, change = (final: string) => final) {
+async function authenticate(
+  client: WireClient,
+  username: string,
+  password: string,
+  change = (final: string) => final,
+  { mechanism = 'SCRAM-SHA-256', header = 'n,,' } = {},
+) {
   const bare = `n=${username},r=fyko+d2lbbFgONRv9qkxdawL`;
-  client.send(`x AUTHENTICATE SCRAM-SHA-256 ${base64(`n,,${bare}`)}\r\n`);
-  const serverFirst = Buffer.from((await client.response())?.slice(2) ?? '', 'base64').toString();
+  client.send(`x AUTHENTICATE ${mechanism} ${base64(`${header}${bare}`)}\r\n`);
+  const answer = (await client.response()) ?? '';
+  if (!answer.startsWith('+')) return { line: answer, salt: '' };
+  const serverFirst = Buffer.from(answer.slice(2), 'base64').toString();
   const [, nonce = '', salt = '', count = ''] = /^r=(.*),s=(.*),i=(\d+)$/.exec(serverFirst) ?? [];
   const hmac = (key: Uint8Array, text: string): Buffer => createHmac('sha256', key).update(text).digest();
   const salted = pbkdf2Sync(password, Buffer.from(salt, 'base64'), Number(count), 32, 'sha256');
@@ -65,8 +75,8 @@ async function authenticate(client: WireClient, username: string, password: stri
   return { line: (await client.response()) ?? '', salt };
 }
 
-async function houseWithPassword(t: Parameters<typeof imapHouse>[0]): Promise<ImapHouse> {
-  const house = await imapHouse(t, { scram: 'on', limits: { imapBadCommandsBeforeLogin: 50, loginFailuresPerSession: 50 } });
+async function houseWithPassword(t: Parameters<typeof imapHouse>[0], tls: 'none' | 'starttls' = 'none'): Promise<ImapHouse> {
+  const house = await imapHouse(t, { tls, scram: 'on', limits: { imapBadCommandsBeforeLogin: 50, loginFailuresPerSession: 50 } });
   await house.services.accounts.setPassword(house.account.id, { password: Buffer.from('pencil') });
   return house;
 }
@@ -108,4 +118,66 @@ test('an account of which only a hash is known gets its keys with its first pass
   assert.match((await authenticate(client, 'ada@example.test', 'secret')).line, /^x NO /);
   await house.login();
   assert.match((await authenticate(client, 'ada@example.test', 'secret')).line, /^x OK /);
+});
+
+const PLUS = 'SCRAM-SHA-256-PLUS';
+
+async function overTls(house: ImapHouse, version?: SecureVersion): Promise<{ readonly client: WireClient; readonly socket: TLSSocket }> {
+  const client = await house.connect();
+  await client.run('STARTTLS');
+  await client.startTls(version);
+  const { socket } = client;
+  assert(socket instanceof TLSSocket);
+  return { client, socket };
+}
+
+function bound(socket: TLSSocket, type: string): Buffer {
+  if (type === 'tls-exporter') return socket.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0));
+  return createHash('sha256').update(socket.getPeerCertificate(true).raw).digest();
+}
+
+function plus(client: WireClient, type: string, data: Buffer, password = 'pencil') {
+  const header = `p=${type},,`;
+  const binding = Buffer.concat([Buffer.from(header), data]).toString('base64');
+  return authenticate(client, 'ada@example.test', password, (final) => final.replace('biws', binding), { mechanism: PLUS, header });
+}
+
+test('SCRAM-SHA-256-PLUS needs TLS, and a binding that the connection has', async (t) => {
+  const house = await houseWithPassword(t, 'starttls');
+  const plain = await house.connect();
+  assert.doesNotMatch((await plain.run('CAPABILITY'))[0] ?? '', /PLUS/);
+  await plain.expect(`AUTHENTICATE ${PLUS} ${base64('p=tls-exporter,,n=ada,r=x')}`, '$ NO [CANNOT] Mechanism is not supported');
+  const { client } = await overTls(house);
+  assert.match((await client.run('CAPABILITY'))[0] ?? '', / AUTH=SCRAM-SHA-256 AUTH=SCRAM-SHA-256-PLUS /);
+  await client.expect(`AUTHENTICATE ${PLUS} ${base64('n,,n=ada,r=x')}`, '$ BAD Wrong SCRAM message');
+  await client.expect(`AUTHENTICATE SCRAM-SHA-256 ${base64('p=tls-exporter,,n=ada,r=x')}`, '$ BAD Wrong SCRAM message');
+  await client.expect(
+    `AUTHENTICATE ${PLUS} ${base64('p=tls-unique,,n=ada,r=x')}`,
+    '$ NO [CANNOT] This channel binding is not supported here',
+  );
+  // Somebody has taken -PLUS out of the capabilities.
+  await client.expect(
+    `AUTHENTICATE SCRAM-SHA-256 ${base64('y,,n=ada,r=x')}`,
+    '$ NO [AUTHENTICATIONFAILED] This server does support channel binding',
+  );
+});
+
+test('a login is bound to the connection by tls-exporter or tls-server-end-point', async (t) => {
+  const house = await houseWithPassword(t, 'starttls');
+  for (const type of ['tls-exporter', 'tls-server-end-point']) {
+    const { client, socket } = await overTls(house);
+    const no = 'x NO [AUTHENTICATIONFAILED] Wrong user name or password';
+    assert.equal((await plus(client, type, Buffer.alloc(32))).line, no, 'another channel');
+    assert.equal((await plus(client, type, bound(socket, type), 'wrong')).line, no);
+    assert.match((await plus(client, type, bound(socket, type))).line, /^x OK \[CAPABILITY /);
+    await client.expectEnd('SELECT INBOX', '$ OK [READ-WRITE] Mailbox selected');
+  }
+});
+
+test('over TLS 1.2 there is tls-server-end-point only', async (t) => {
+  const house = await houseWithPassword(t, 'starttls');
+  const { client, socket } = await overTls(house, 'TLSv1.2');
+  assert.equal(socket.getProtocol(), 'TLSv1.2');
+  assert.equal((await plus(client, 'tls-exporter', Buffer.alloc(32))).line, 'x NO [CANNOT] This channel binding is not supported here');
+  assert.match((await plus(client, 'tls-server-end-point', bound(socket, 'tls-server-end-point'))).line, /^x OK /);
 });

@@ -1,6 +1,7 @@
 /** What a session has come to: who is logged in, which mailbox is selected, what was enabled. The connection around it speaks. */
 import type { Account, Session as SdkSession } from '@pochard/plugin-sdk';
-import type { LoggedIn, LoginRequest, PasswordLogin, SessionInfo } from '../mail/services.ts';
+import type { LoggedIn, LoginRequest, MailAccess, PasswordLogin, SessionInfo } from '../mail/services.ts';
+import type { ChannelBindingType } from '../net/channel-binding.ts';
 import type { MailboxId } from '../store/store.ts';
 import type { AppendLiterals } from './append-literals.ts';
 import type { SessionState } from './command.ts';
@@ -21,6 +22,10 @@ export interface SessionWire {
   readonly canStartTls: boolean;
   readonly isCompressed: boolean;
   readonly remoteAddress: string;
+  /** Some channel binding can be had: SCRAM -PLUS is offered. */
+  readonly canBind: boolean;
+  /** Data of this TLS connection, undefined when it has none of the type. */
+  channelBinding(type: ChannelBindingType): Buffer | undefined;
   /** Sends a continuation request and waits for one line. @throws ConnectionGone */
   ask(text: string): Promise<Buffer>;
   /** Login has succeeded: longer lines, other timeouts. */
@@ -151,17 +156,20 @@ export class ImapSession implements ViewOwner {
   }
 
   /** @throws MailError no-such-mailbox, not-selectable, forbidden; nothing is selected then (RFC 9051 §6.3.2) */
-  async select(box: MailboxId, access: 'read-write' | 'read-only'): Promise<SelectedMailbox> {
-    const { login } = this;
-    if (login === undefined) throw new ImapNo(undefined, 'Log in first');
+  async select(mail: MailAccess, box: MailboxId, access: 'read-write' | 'read-only'): Promise<SelectedMailbox> {
     this.deselect();
-    const view = await SelectedMailbox.open(login.access, box, { access, owner: this, flagTexts: (info) => this.env.flagTexts.of(info) });
+    const view = await SelectedMailbox.open(mail, box, { access, owner: this, flagTexts: (info) => this.env.flagTexts.of(info) });
     if (this.signal.aborted) {
       view.close();
       this.signal.throwIfAborted();
     }
     this.selected = view;
     return view;
+  }
+
+  /** The selected mailbox when it is of this account: ids of mailboxes say nothing across accounts. */
+  selectedIn({ mail }: MailAccess): SelectedMailbox | undefined {
+    return this.selected?.access.mail.account === mail.account ? this.selected : undefined;
   }
 
   deselect(): void {

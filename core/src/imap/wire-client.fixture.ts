@@ -1,7 +1,7 @@
 /** For tests: an IMAP client that knows exact octets and nothing of what they mean. Octets are latin1 strings. */
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, type SecureVersion } from 'node:tls';
 import { constants, createDeflateRaw, createInflateRaw, type DeflateRaw } from 'node:zlib';
 
 export class WireClient {
@@ -134,12 +134,12 @@ export class WireClient {
     return (await this.response()) === undefined;
   }
 
-  async startTls(): Promise<void> {
+  async startTls(maxVersion?: SecureVersion): Promise<void> {
     const plain = this.#socket;
     plain.removeAllListeners('data');
     plain.removeAllListeners('end');
     plain.removeAllListeners('close');
-    const secure = connectTls({ socket: plain, rejectUnauthorized: false });
+    const secure = connectTls({ socket: plain, rejectUnauthorized: false, ...(maxVersion === undefined ? {} : { maxVersion }) });
     await new Promise<void>((resolve, reject) => {
       secure.once('secureConnect', resolve);
       secure.once('error', reject);

@@ -1,15 +1,17 @@
 import { isUtf8 } from 'node:buffer';
+import { isChannelBindingType } from '../../net/channel-binding.ts';
 import type { ScramKeys } from '../../passwords/scram-keys.ts';
 import { bearerMechanisms } from '../bearer.ts';
-import { capabilityText, takesTokens } from '../capabilities.ts';
+import { capabilityText, offersBinding, takesTokens } from '../capabilities.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { ImapBad, ImapNo } from '../errors.ts';
 import { args } from '../grammar/args.ts';
 import { Cursor } from '../grammar/cursor.ts';
 import { authenticateRequest, base64 } from '../grammar/session-arguments.ts';
 import { readClientFirst, scramExchange } from '../scram.ts';
+import type { ImapSession } from '../session.ts';
 
-/** AUTHENTICATE PLAIN, LOGIN, SCRAM-SHA-256, OAUTHBEARER and XOAUTH2: RFC 9051 §6.2.2, RFC 4616, RFC 5802, RFC 7628, RFC 4959 (initial response). */
+/** AUTHENTICATE PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-256-PLUS, OAUTHBEARER and XOAUTH2: RFC 9051 §6.2.2, RFC 4616, RFC 5802, RFC 7628, RFC 4959 (initial response). */
 export const authenticate = defineCommand({
   name: 'AUTHENTICATE',
   states: ['not-authenticated'],
@@ -20,12 +22,13 @@ export const authenticate = defineCommand({
     const { session } = context;
     const { mechanism, initialResponse } = request;
     const read = mechanisms.get(mechanism);
-    if (mechanism === 'SCRAM-SHA-256' && session.env.scram === 'on') {
+    if (mechanism === 'SCRAM-SHA-256' ? session.env.scram === 'on' : mechanism === 'SCRAM-SHA-256-PLUS' && offersBinding(session)) {
       if (!session.wire.mayLogin) throw new ImapNo('PRIVACYREQUIRED', 'Use TLS to log in');
       const first = readClientFirst(initialResponse ?? (await response(context, '')));
+      const bound = boundChannel(session, mechanism, first.binding);
       const send = (text: string): Promise<Buffer> => response(context, Buffer.from(text, 'utf8').toString('base64'));
-      const exchange = (keys: ScramKeys): Promise<boolean> => scramExchange(first, keys, send);
-      await session.enter({ username: first.username, mechanism, exchange, session: session.info });
+      const exchange = (keys: ScramKeys): Promise<boolean> => scramExchange(first, keys, send, bound);
+      await session.enter({ username: first.username, mechanism: 'SCRAM-SHA-256', exchange, session: session.info });
       return { code: `CAPABILITY ${await capabilityText(session)}`, text: 'Logged in' };
     }
     const bearer = takesTokens(session) ? bearerMechanisms.get(mechanism) : undefined;
@@ -41,6 +44,23 @@ export const authenticate = defineCommand({
     return { code: `CAPABILITY ${await capabilityText(session)}`, text: 'Logged in' };
   },
 });
+
+/**
+ * The data that the exchange is bound to; undefined without a binding.
+ * @throws ImapBad when mechanism and binding do not go together; ImapNo for a type that this connection has not, and for a client that was
+ * told that there is no -PLUS where there is (RFC 5802 §6)
+ */
+function boundChannel(session: ImapSession, mechanism: string, binding: string): Buffer | undefined {
+  const isPlus = mechanism === 'SCRAM-SHA-256-PLUS';
+  if (isPlus === (binding === 'n' || binding === 'y')) throw new ImapBad('Wrong SCRAM message');
+  if (!isPlus) {
+    if (binding === 'y' && offersBinding(session)) throw new ImapNo('AUTHENTICATIONFAILED', 'This server does support channel binding');
+    return undefined;
+  }
+  const bound = isChannelBindingType(binding) ? session.wire.channelBinding(binding) : undefined;
+  if (bound === undefined) throw new ImapNo('CANNOT', 'This channel binding is not supported here');
+  return bound;
+}
 
 interface Credentials {
   readonly username: string;
