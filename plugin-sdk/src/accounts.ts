@@ -8,7 +8,7 @@ export interface AccountSeed {
   readonly username: string;
   readonly displayName?: string;
   readonly addresses?: readonly string[];
-  readonly quotaOctets?: number;
+  readonly quotaOctets?: number | 'unlimited'; // the server's default when absent
   readonly allow?: readonly Protocol[]; // all when absent
 }
 

@@ -46,7 +46,7 @@ export interface QuotaQuestion {
 }
 
 export interface QuotaLimits {
-  readonly octets?: number;
+  readonly octets?: number | 'unlimited'; // the account's own or the server's default when absent
   readonly messages?: number;
   readonly mailboxes?: number;
 }

@@ -4,6 +4,7 @@
  */
 import type { Account, Actor, MessageRef, Origin as SdkOrigin, SearchQuery, Session, SpecialUse } from '@pochard/plugin-sdk';
 import type { AccountId, MailboxId } from '../store/store.ts';
+import { octetLimit } from './accounts/quota.ts';
 import { annotationValue, MAX_ANNOTATION_OCTETS, MAX_ANNOTATIONS, SPECIAL_USE_ENTRY } from './annotations.ts';
 import { messageView } from './content/message-view.ts';
 import type { ParsedSource } from './content/parsed-source.ts';
@@ -443,11 +444,10 @@ export class HookedMailAccess implements MailAccess {
   async #limits(origin: SdkOrigin | 'status'): Promise<Limits> {
     const { directory, hooks, settings } = this.#parts;
     const record = directory.cached(this.#id) ?? (await directory.get(this.#id));
-    const octets = record?.quotaOctets ?? settings.defaultQuotaOctets;
-    const own: Limits = octets === undefined ? {} : { octets };
-    if (!hooks.has('quota.limits')) return own;
-    const answer = await guarded(() => hooks.decide('quota.limits', { origin }, this.#context));
-    return answer === undefined ? own : { ...own, ...answer };
+    const answer = hooks.has('quota.limits') ? await guarded(() => hooks.decide('quota.limits', { origin }, this.#context)) : undefined;
+    const octets = octetLimit(answer?.octets, record?.quotaOctets, settings.defaultQuotaOctets);
+    const { octets: _octets, ...others } = answer ?? {};
+    return octets === undefined ? others : { ...others, octets };
   }
 
   /** Followers of the journal need not wait for their next look. */

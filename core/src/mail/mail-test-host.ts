@@ -29,6 +29,8 @@ export interface TestHost extends RunningMailServices {
   readonly hooks: PluginHost;
   readonly host: MailHostServices;
   readonly logged: string[];
+  /** ms that logins were slowed down by */
+  readonly delays: number[];
   /** ms since 1970 */
   at: number;
   readonly never: AbortSignal;
@@ -59,6 +61,7 @@ export async function startMail(
   const never = new AbortController().signal;
   const directory = await mkdtemp(join(tmpdir(), 'mail-'));
   const logged: string[] = [];
+  const delays: number[] = [];
   const note = (details: Readonly<Record<string, unknown>>, message: string) => {
     logged.push(`${message} ${details['err'] instanceof Error ? details['err'].message : ''}`);
   };
@@ -106,7 +109,12 @@ export async function startMail(
     mails,
     passwords,
     credentialCache: new CredentialCache({ maxEntries: 100, ttlMs: 60_000, now }),
-    throttle: new LoginThrottle({ counters: bus, limits: defaultLimits, trusted: new AddressSet([]), sleep: async () => {} }),
+    throttle: new LoginThrottle({
+      counters: bus,
+      limits: defaultLimits,
+      trusted: new AddressSet([]),
+      sleep: async (ms) => void delays.push(ms),
+    }),
     spool: await openSpool({ directory: join(directory, 'spool') }),
     settings,
     log,
@@ -144,6 +152,7 @@ export async function startMail(
     hooks,
     host,
     logged,
+    delays,
     never,
     get at() {
       return clock.at;

@@ -24,11 +24,12 @@ const specialUse = Type.Union([
 ]);
 const flags = Type.Array(line(200), { maxItems: 200 });
 const mailboxName = Type.Object({ name: line(1000) });
+const limit = Type.Union([count, Type.Literal('unlimited')]);
 const seed = Type.Object({
   username: line(320),
   displayName: optional(Type.String({ maxLength: 1000 })),
   addresses: optional(Type.Array(line(320), { maxItems: 10_000 })),
-  quotaOctets: optional(count),
+  quotaOctets: optional(limit),
   allow: optional(Type.Array(protocol)),
 });
 
@@ -66,7 +67,7 @@ const plainAnswers = {
   ),
   'delivery.route': Type.Object({ mailbox: Type.Union([specialUse, mailboxName, Type.Literal('INBOX')]), flags }),
   'append.match': Type.Object({ sameWithinMs: Type.Number({ minimum: 0 }) }),
-  'quota.limits': Type.Object({ octets: optional(count), messages: optional(count), mailboxes: optional(count) }),
+  'quota.limits': Type.Object({ octets: optional(limit), messages: optional(count), mailboxes: optional(count) }),
   'submission.identity': Type.Object({ allowed: Type.Boolean() }),
   'submission.sentCopy': Type.Object({
     file: Type.Union([Type.Object({ mailbox: Type.Union([specialUse, mailboxName]), flags }), Type.Literal('no')]),

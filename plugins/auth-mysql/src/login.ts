@@ -29,7 +29,7 @@ export interface LoginCounters {
   readonly rehashed: Counter;
 }
 
-type Attempt = Pick<LoginAttempt, 'username' | 'secret' | 'protocol'>;
+type Attempt = Pick<LoginAttempt, 'username' | 'mechanism' | 'secret' | 'protocol'>;
 
 export class LoginVerifier {
   readonly #parts: LoginParts;
@@ -45,7 +45,9 @@ export class LoginVerifier {
   }
 
   /** `undefined`: no such user here. @throws DatabaseUnavailable, and what the core's password work throws: never "wrong password" */
-  async verify({ username, secret, protocol }: Attempt, { signal }: Pick<Call, 'signal'>): Promise<LoginVerdict | undefined> {
+  async verify({ username, mechanism, secret, protocol }: Attempt, { signal }: Pick<Call, 'signal'>): Promise<LoginVerdict | undefined> {
+    // A token is for whoever issued it to judge.
+    if (mechanism === 'OAUTHBEARER' || mechanism === 'XOAUTH2') return undefined;
     const verdict = await this.#verify(username, secret, signal);
     // Before an account is made for somebody who may not come in this way.
     if (verdict?.result === 'accept' && verdict.account.allow?.includes(protocol) === false)

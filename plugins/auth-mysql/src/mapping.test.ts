@@ -23,8 +23,8 @@ test('a quota of nothing is no word, of zero or less no limit, and never beyond 
   assert.equal(quotaOctets(null, 'octets'), undefined);
   assert.equal(quotaOctets('', 'octets'), undefined);
   assert.equal(quotaOctets('much', 'octets'), undefined);
-  assert.equal(quotaOctets(0, 'MiB'), Number.MAX_SAFE_INTEGER);
-  assert.equal(quotaOctets('-1', 'octets'), Number.MAX_SAFE_INTEGER);
+  assert.equal(quotaOctets(0, 'MiB'), 'unlimited');
+  assert.equal(quotaOctets('-1', 'octets'), 'unlimited');
   assert.equal(quotaOctets('2', 'MiB'), 2_097_152);
   assert.equal(quotaOctets('9223372036854775807', 'octets'), Number.MAX_SAFE_INTEGER);
 });

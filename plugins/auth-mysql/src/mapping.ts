@@ -142,9 +142,9 @@ function memberOf(value: unknown, key: string): unknown {
 
 const UNITS: Readonly<Record<QuotaUnit, number>> = { octets: 1, KiB: 1024, MiB: 1_048_576 };
 /** Octets. Zero and less are "no limit" in all of the presets; NULL says nothing. */
-export function quotaOctets(value: unknown, unit: QuotaUnit): number | undefined {
+export function quotaOctets(value: unknown, unit: QuotaUnit): number | 'unlimited' | undefined {
   if (value === null || value === undefined || value === '') return undefined;
   const number = Number(value);
   if (!Number.isFinite(number)) return undefined;
-  return number <= 0 ? Number.MAX_SAFE_INTEGER : Math.min(Math.floor(number) * UNITS[unit], Number.MAX_SAFE_INTEGER);
+  return number <= 0 ? 'unlimited' : Math.min(Math.floor(number) * UNITS[unit], Number.MAX_SAFE_INTEGER);
 }

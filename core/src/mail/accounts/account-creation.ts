@@ -11,6 +11,7 @@ import { accountOf, type MailParts } from '../mail-parts.ts';
 import type { AccountRecord, NewAccount, ProtocolName } from '../services.ts';
 import { type Credentials, PASSWORD, type StoredPassword } from './credentials.ts';
 import { normalizeAddress, normalizeUsername } from './names.ts';
+import { checkedQuota } from './quota.ts';
 
 const PROTOCOLS: readonly ProtocolName[] = ['imap', 'submission', 'http'];
 const MAX_ADDRESSES = 1000;
@@ -175,11 +176,6 @@ export function checkedAddress(address: string): string {
   const { full, domain } = normalizeAddress(address);
   if (full.startsWith('*') && (full !== `*@${domain}` || domain === '')) throw new MailError('invalid', 'Not a valid address');
   return full;
-}
-export function checkedQuota(octets: number | undefined): number | undefined {
-  if (octets === undefined) return undefined;
-  if (!Number.isSafeInteger(octets) || octets < 0) throw new MailError('invalid', 'Not a valid quota');
-  return octets;
 }
 
 function planOf(plan: MailboxPlan): { readonly name: string; readonly specialUse?: readonly string[]; readonly subscribed: boolean } {

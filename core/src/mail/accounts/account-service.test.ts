@@ -5,6 +5,7 @@ import { startMail } from '../mail-test-host.ts';
 import type { NewAccount } from '../services.ts';
 
 const plainHash = '{PLAIN}secret';
+const ADA = 'ada@example.test';
 
 test('names that make no sense or are taken are refused, saying which', async (t) => {
   const host = await startMail(t);
@@ -198,4 +199,59 @@ test('hooks of a login: refuse by policy, vouch, down is not wrong, gate with it
   await host.login('ada@example.test', 'secret'); // core's own
   down = true;
   await assert.rejects(host.login('x1', 'outside'), { code: 'unavailable' });
+});
+
+test('failures count for the account, by whichever address or spelling, and for the network', async (t) => {
+  const host = await startMail(t);
+  await host.account(ADA, { addresses: ['sales@example.test', 'grüße@example.test'] });
+  const wrong = (username: string, remoteAddress: string) => {
+    const session = { id: 's', protocol: 'imap', listener: 'imap', remoteAddress } as const;
+    return assert.rejects(host.accounts.login({ username, secret: Buffer.from('wrong'), mechanism: 'PLAIN', session }, host.never), {
+      code: 'credentials',
+    });
+  };
+  await wrong(ADA, '192.0.2.1');
+  await wrong('ADA@Example.Test', '192.0.2.2');
+  await wrong('sales@example.test', '192.0.2.3');
+  await wrong('GRÜSSE@example.test', '192.0.2.4'); // another name: ß is not ss
+  await wrong('grüße@example.test', '192.0.2.5');
+  assert.deepEqual(host.delays, [1000, 2000, 4000]);
+  await wrong('nobody@example.test', '2001:db8::1');
+  await wrong('another@example.test', '2001:db8::2');
+  assert.deepEqual(host.delays.slice(3), [1000]);
+});
+
+test('an unlimited quota of a directory is none, whatever the default', async (t) => {
+  const seed = { username: ADA, quotaOctets: 'unlimited' } as const;
+  const plugin = definePlugin({
+    name: 'directory',
+    apply({ hooks }) {
+      hooks.account.lookup.decide(({ username }) => (username === ADA ? seed : undefined));
+    },
+  });
+  const host = await startMail(t, { plugins: [{ plugin }], settings: { defaultQuotaOctets: 10 } });
+  const other = await host.account('bob@example.test');
+  const record = await host.accounts.find(ADA);
+  assert(record);
+  assert.deepEqual(await (await host.admin(record.id)).limits(), {});
+  assert.deepEqual(await (await host.admin(other.id)).limits(), { octets: 10 });
+  const [outcome] = await host.send('Subject: long enough to be over ten octets', [ADA]);
+  assert.equal(outcome?.stored, true);
+});
+
+test('mail for an account not seen yet, which forwards and keeps, reaches both at the first try', async (t) => {
+  const plugin = definePlugin({
+    name: 'directory',
+    apply({ hooks }) {
+      hooks.rcpt.resolve.decide(({ address }) => ({ result: 'deliver', account: { username: address } }));
+      hooks.rcpt.expand.transform((addresses, { address }) => (address === ADA ? [ADA, 'bob@example.test'] : addresses));
+    },
+  });
+  const host = await startMail(t, { plugins: [{ plugin }] });
+  await host.send('Subject: once', [ADA]);
+  for (const name of [ADA, 'bob@example.test']) {
+    const record = await host.accounts.find(name);
+    assert(record);
+    assert.equal((await host.messages(await host.admin(record.id), 'INBOX')).length, 1, name);
+  }
 });

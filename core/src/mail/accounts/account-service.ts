@@ -17,11 +17,12 @@ import type {
   NewAccount,
   NewAppPassword,
 } from '../services.ts';
-import { type AccountCreation, checkedAddress, checkedQuota } from './account-creation.ts';
+import { type AccountCreation, checkedAddress } from './account-creation.ts';
 import type { CredentialService } from './credential-service.ts';
 import type { VersionedAccount } from './directory.ts';
 import type { Logins } from './login.ts';
 import { normalizeAddress } from './names.ts';
+import { checkedQuota } from './quota.ts';
 import type { Sessions } from './sessions.ts';
 
 /** Accounts in the making at a time: as many share one sync of the store. */

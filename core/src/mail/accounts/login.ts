@@ -33,6 +33,8 @@ interface OwnVerdict {
 export class Logins {
   readonly #options: LoginOptions;
   readonly #own = new WeakMap<LoginVerdict, OwnVerdict>();
+  /** ms that {@link #pretend} took last. */
+  #pretendMs = Number.POSITIVE_INFINITY;
 
   constructor(options: LoginOptions) {
     this.#options = options;
@@ -66,10 +68,12 @@ export class Logins {
     const context = { actor: actors.system, session, signal };
     const fail = (reason: LoginFailure['reason']) =>
       hooks.observe('auth.failed', { username: request.username, mechanism: request.mechanism, reason }, context);
+    let budget = request.username;
     try {
-      if ((await throttle.wait(remoteAddress, request.username, signal)) === 'blocked')
-        throw new MailError('rate', 'Too many failed logins');
       const username = await this.#normalized(request.username, context);
+      budget = await this.#budgetOf(username ?? request.username);
+      if ((await throttle.wait(remoteAddress, budget, signal)) === 'blocked') throw new MailError('rate', 'Too many failed logins');
+      const asked = performance.now();
       if (username !== undefined && hooks.has('auth.mechanism'))
         await hooks.gate('auth.mechanism', { mechanism: request.mechanism, username }, context);
       const verdict =
@@ -83,16 +87,21 @@ export class Logins {
                 context,
               );
       if (verdict === undefined) {
-        if (hasPassword(request.mechanism)) await this.#options.credentials.pretend(secret.bytes(), signal);
+        if (hasPassword(request.mechanism)) await this.#pretend(secret.bytes(), signal);
         throw new Rejected('unknown');
       }
-      if (verdict.result === 'reject') throw new Rejected(verdict.reason);
+      if (verdict.result === 'reject') {
+        // Stored under a cheap scheme, or known from memory to be wrong: it must not tell that there is such a user.
+        const isQuick = performance.now() - asked < this.#pretendMs / 2;
+        if (verdict.reason === 'credentials' && hasPassword(request.mechanism) && isQuick) await this.#pretend(secret.bytes(), signal);
+        throw new Rejected(verdict.reason);
+      }
       const loggedIn = await this.#accepted(verdict, secret.bytes(), session, request, signal);
-      throttle.succeeded(remoteAddress, request.username);
+      throttle.succeeded(remoteAddress, budget);
       return loggedIn;
     } catch (error) {
       if (error instanceof Rejected) {
-        await throttle.failed(remoteAddress, request.username);
+        await throttle.failed(remoteAddress, budget);
         fail(error.reason);
         throw error.mailError();
       }
@@ -106,6 +115,19 @@ export class Logins {
         fail(known.code === 'disabled' ? 'disabled' : error instanceof Refusal ? 'policy' : 'unavailable');
       throw known;
     }
+  }
+
+  /** One budget for an account, however it is spelled and by whichever of its addresses; of a name that is no account's here, its own. */
+  async #budgetOf(name: string): Promise<string> {
+    const record = await this.#options.parts.directory.find(name);
+    return record === undefined ? name : `account ${record.id}`;
+  }
+
+  /** As long as a password of our own making takes. */
+  async #pretend(secret: Uint8Array, signal: AbortSignal): Promise<void> {
+    const started = performance.now();
+    await this.#options.credentials.pretend(secret, signal);
+    this.#pretendMs = performance.now() - started;
   }
 
   /** Whether or not there is such a user the client is asked for its proof. */

@@ -2,6 +2,7 @@
 import type { Account } from '@pochard/plugin-sdk';
 import type { AccountCreation } from '../accounts/account-creation.ts';
 import { type AddressName, normalizeAddress } from '../accounts/names.ts';
+import { octetLimit } from '../accounts/quota.ts';
 import { MailError } from '../errors.ts';
 import { guarded } from '../hook-errors.ts';
 import { accountOf, type MailParts } from '../mail-parts.ts';
@@ -57,12 +58,12 @@ export class Recipients {
     const way = [...path, address.full];
     const meaning = await directory.meaning(address);
     let next: readonly string[] | undefined;
+    /** The account whose address it is: what is expanded may keep it among others. */
+    let own: { readonly record: AccountRecord; readonly address: string; readonly label: string | undefined } | undefined;
     if (meaning?.to === 'account') {
       const record = await directory.get(meaning.id);
       if (record === undefined) throw noSuchRecipient();
-      if (!hooks.has('rcpt.expand')) return this.#add(record, meaning.address, meaning.label, targets);
-      next = await this.#expanded(address.full, session);
-      if (next.length === 1 && next[0] === address.full) return this.#add(record, meaning.address, meaning.label, targets);
+      own = { record, address: meaning.address, label: meaning.label };
     } else if (meaning?.to === 'alias') {
       next = meaning.addresses;
     } else {
@@ -80,19 +81,17 @@ export class Recipients {
           (lookup ? await guarded(() => hooks.decide('account.lookup', { username: address.full }, context)) : undefined);
         if (seed === undefined) throw noSuchRecipient();
         const { record } = await this.#creation.fromSeed(seed, undefined);
-        if (!hooks.has('rcpt.expand')) return this.#add(record, address.full, undefined, targets);
-        next = await this.#expanded(address.full, session);
-        if (next.length === 1 && next[0] === address.full) return this.#add(record, address.full, undefined, targets);
+        own = { record, address: address.full, label: undefined };
       }
     }
+    if (own !== undefined) next = hooks.has('rcpt.expand') ? await this.#expanded(address.full, session) : [address.full];
+    if (next === undefined) throw noSuchRecipient();
     if (next.length > MAX_TARGETS) throw new MailError('policy', 'The address reaches too many others');
     for (const other of next) {
       const target = normalizeAddress(other);
-      // An expansion may keep the address itself among others: a mailbox that also forwards.
-      if (target.full === address.full && meaning?.to === 'account') {
-        const record = await directory.get(meaning.id);
-        if (record !== undefined) await this.#add(record, meaning.address, meaning.label, targets);
-      } else await this.#follow(target, reversePath, session, way, targets);
+      // A mailbox that also forwards, or only itself.
+      if (target.full === address.full && own !== undefined) await this.#add(own.record, own.address, own.label, targets);
+      else await this.#follow(target, reversePath, session, way, targets);
     }
   }
 
@@ -129,10 +128,9 @@ export class Recipients {
   async #requireRoom(account: Account, octets: number): Promise<void> {
     const { directory, hooks, mails, settings, actors } = this.#parts;
     const id = accountIdOf(account.id);
-    const own = directory.cached(id)?.quotaOctets ?? settings.defaultQuotaOctets;
     const context = { actor: actors.delivery, account };
     const answer = hooks.has('quota.limits') ? await guarded(() => hooks.decide('quota.limits', { origin: 'smtp' }, context)) : undefined;
-    const limit = answer?.octets ?? own;
+    const limit = octetLimit(answer?.octets, directory.cached(id)?.quotaOctets, settings.defaultQuotaOctets);
     const most = answer?.messages;
     if (limit === undefined && most === undefined) return;
     const { usage } = await mails.get(id);
