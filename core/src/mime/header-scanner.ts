@@ -98,12 +98,12 @@ export class HeaderScanner {
 
   /** Reads one atom, then CFWS. */
   atom(): Outcome {
-    this.text = '';
-    const { value } = this;
     const start = this.position;
-    while (this.position < value.length && isAtext(value.charCodeAt(this.position))) this.position++;
-    if (this.position === start) return BROKEN;
-    this.text = value.slice(start, this.position);
+    const end = this.#atomEnd(start);
+    this.text = '';
+    if (end === start) return BROKEN;
+    this.position = end;
+    this.text = this.value.slice(start, end);
     return this.skipSpace();
   }
 
@@ -113,8 +113,11 @@ export class HeaderScanner {
     if (!isAtext(this.peek())) return BROKEN;
     for (;;) {
       const start = this.position;
-      while (this.position < value.length && isAtext(value.charCodeAt(this.position))) this.position++;
-      this.text += value.slice(start, this.position);
+      let end = this.#atomEnd(start);
+      // Dots between atoms without space around them need no look at each.
+      while (value.charCodeAt(end) === 0x2e && isAtext(value.charCodeAt(end + 1))) end = this.#atomEnd(end + 1);
+      this.position = end;
+      this.text += value.slice(start, end);
       let outcome = this.skipSpace();
       if (outcome !== MORE) return outcome;
       if (this.peek() !== 0x2e) return MORE;
@@ -123,6 +126,13 @@ export class HeaderScanner {
       outcome = this.skipSpace();
       if (outcome !== MORE) return outcome;
     }
+  }
+
+  #atomEnd(from: number): number {
+    const { value } = this;
+    let at = from;
+    while (at < value.length && isAtext(value.charCodeAt(at))) at++;
+    return at;
   }
 
   /** Reads a MIME token, dots included, then CFWS. May read nothing. */

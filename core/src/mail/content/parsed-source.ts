@@ -2,6 +2,7 @@
 import { createHash, hash } from 'node:crypto';
 import { headerFieldRanges } from '../../mime/header-fields.ts';
 import { MessageParser, type ParsedMessage } from '../../mime/message-parser.ts';
+import { asBuffer } from '../../mime/octets.ts';
 import type { MimePart } from '../../mime/part.ts';
 import type { MessageSource } from '../services.ts';
 
@@ -32,17 +33,17 @@ async function parseStream(source: MessageSource, wants: 'digest' | 'parse', sig
   return { source, parsed: parser.finish(), digest: digest?.digest() };
 }
 
-/** How often a field stands in a header block, and whether one of `names` (lower case) does. */
-export function countFields(head: Uint8Array, names: readonly string[]): number {
-  const octets = Buffer.from(head.buffer, head.byteOffset, head.byteLength);
-  let count = 0;
+/** How often each of `names` (lower case) stands in a header block. */
+export function countFields(head: Uint8Array, names: readonly string[]): readonly number[] {
+  const octets = asBuffer(head);
+  const counts = names.map(() => 0);
   for (const { start, nameEnd } of headerFieldRanges(head)) {
     const length = nameEnd - start;
-    for (const name of names) {
-      if (name.length === length && octets.toString('latin1', start, nameEnd).toLowerCase() === name) count += 1;
-    }
+    if (!names.some((name) => name.length === length)) continue;
+    const at = names.indexOf(octets.toString('latin1', start, nameEnd).toLowerCase());
+    if (at >= 0) counts[at] = (counts[at] ?? 0) + 1;
   }
-  return count;
+  return counts;
 }
 
 /** The same parts in a message that has `octets` more at its start, before its own header block. */

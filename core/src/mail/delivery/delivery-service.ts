@@ -2,7 +2,7 @@
  * A message on its way in: `delivery.received`, `delivery.scan`, for each recipient `delivery.route`, trace fields, then as APPEND. Parsed
  * once, however many recipients it has; contents are each account's own.
  */
-import { createHash, createHmac, randomUUID } from 'node:crypto';
+import { createHmac, hash, randomUUID } from 'node:crypto';
 import type { Account, Message, Routing, Delivery as SdkDelivery, SpecialUse, Verdict } from '@pochard/plugin-sdk';
 import { messageView } from '../content/message-view.ts';
 import { countFields, type ParsedSource } from '../content/parsed-source.ts';
@@ -57,8 +57,8 @@ export class DeliveryService implements Delivery {
     let changed: MessageSource | undefined;
     try {
       const received = await this.#parts.ingest.parse(source, 'digest', signal);
-      if (countFields(received.parsed.head, RECEIVED) >= MAX_RECEIVED_FIELDS)
-        throw new MailError('policy', 'The message goes round in circles');
+      const [hops = 0, messageIds = 0] = countFields(received.parsed.head, ARMING);
+      if (hops >= MAX_RECEIVED_FIELDS) throw new MailError('policy', 'The message goes round in circles');
       const { hooks } = this.#parts;
       const isHeard = hooks.has('delivery.received') || hooks.has('delivery.scan') || hooks.has('delivery.route');
       const id = randomUUID();
@@ -73,8 +73,7 @@ export class DeliveryService implements Delivery {
         }
       }
       const verdicts = delivery === undefined ? NO_VERDICTS : await this.#scan(delivery, session, signal);
-      const isArmed = countFields(received.parsed.head, ARMING) > 0;
-      const receivedDigest = isArmed ? received.digest : undefined;
+      const receivedDigest = hops + messageIds > 0 ? received.digest : undefined;
       const trace = this.#trace(id, request, session);
       const prepared: Prepared = { request, session, signal, message, receivedDigest, delivery, verdicts, trace };
       // The recipients of one message share its octets; their commits share a sync.
@@ -172,8 +171,9 @@ export class DeliveryService implements Delivery {
   #keyOf(account: Account, { receivedDigest, request }: Prepared): string | undefined {
     if (receivedDigest === undefined) return undefined;
     // Of sealed mail a plain digest would confirm guesses of its content (row 21).
-    const hash = account.sealed ? createHmac('sha256', this.#parts.digestKey) : createHash('sha256');
-    return hash.update(`${account.id}\0${request.reversePath}\0`).update(receivedDigest).digest('base64url');
+    const octets = Buffer.concat([Buffer.from(`${account.id}\0${request.reversePath}\0`), receivedDigest]);
+    if (!account.sealed) return hash('sha256', octets, 'base64url');
+    return createHmac('sha256', this.#parts.digestKey).update(octets).digest('base64url');
   }
 
   #trace(id: string, request: Request, session: DeliverySession): Trace {
@@ -192,9 +192,8 @@ export class DeliveryService implements Delivery {
   }
 }
 
-const RECEIVED: readonly string[] = ['received'];
 /** Fields without which two equal messages may be two messages. */
-const ARMING: readonly string[] = ['message-id', 'received'];
+const ARMING: readonly string[] = ['received', 'message-id'];
 const NO_VERDICTS: readonly Verdict[] = [];
 
 class IncomingDelivery implements SdkDelivery<Message> {

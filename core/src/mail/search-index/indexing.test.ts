@@ -251,6 +251,7 @@ test('the server follows all accounts: mail that was there before it started, an
     bus: house.bus,
     index: house.index,
     least: 10,
+    patienceMs: 0,
     sleep: (ms, signal) =>
       new Promise((resolve) => {
         wake = resolve;

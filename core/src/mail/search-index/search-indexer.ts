@@ -34,8 +34,12 @@ const FEED_PAGE = 500;
 const LOOK_MS = 2_000;
 /** The thread ends when it had nothing to do for so long. */
 const THREAD_IDLE_MS = 60_000;
+/** Accounts wait while the protocol thread is busier than this (0 to 1) between two looks: an index costs more than the delivery did. */
+const QUIET = 0.2;
+/** Not longer than this, though: without an index a search reads each message. */
+const PATIENCE_MS = 60_000;
 /** While the protocol thread is busier than this (0 to 1), indexing waits, up to so many pauses for each batch. */
-const BUSY = 0.6;
+const BUSY = 0.4;
 const PAUSE_MS = 50;
 const PAUSES_AT_MOST = 20;
 const LEASE_MS = 60_000;
@@ -56,6 +60,8 @@ export interface SearchIndexerOptions {
   readonly least?: number;
   /** For tests: contents of a segment when it is made. */
   readonly segmentDocs?: number;
+  /** For tests: how long a busy thread is waited for, in ms. */
+  readonly patienceMs?: number;
 }
 
 /** What is known of an account between two looks at it. */
@@ -70,7 +76,8 @@ interface Known {
 export class SearchIndexer {
   readonly worker = new IndexWorker();
   readonly #options: SearchIndexerOptions;
-  readonly #due = new Set<AccountId>();
+  /** Since when, in ms. */
+  readonly #due = new Map<AccountId, number>();
   /** Accounts with few unindexed contents; the rest is found again in the journal. */
   readonly #known = new LRUCache<AccountId, Known>({ max: KNOWN_AT_MOST });
   readonly #failed = new Map<AccountId, { readonly attempts: number; readonly notBefore: number }>();
@@ -82,7 +89,7 @@ export class SearchIndexer {
     this.#options = options;
     const { index } = options;
     index.onMissing = (account, contents) => {
-      if (contents >= this.#least) this.#due.add(account);
+      if (contents >= this.#least) this.#isDue(account);
     };
     index.onDamaged = (account, segment) => {
       this.#abandon(account, segment).catch((error: unknown) =>
@@ -93,6 +100,10 @@ export class SearchIndexer {
 
   get #least(): number {
     return this.#options.least ?? LEAST;
+  }
+
+  #isDue(account: AccountId): void {
+    if (!this.#due.has(account)) this.#due.set(account, this.#options.parts.now());
   }
 
   /** Begins to follow all accounts. Before listeners open. */
@@ -111,10 +122,12 @@ export class SearchIndexer {
   /** Never rejects. */
   async #run(signal: AbortSignal): Promise<void> {
     const { parts, sleep } = this.#options;
+    let since = performance.eventLoopUtilization();
     while (!signal.aborted) {
       try {
+        const { utilization } = performance.eventLoopUtilization(since);
         await this.#readFeed(signal);
-        await this.#workDue(signal);
+        await this.#workDue(utilization < QUIET ? 0 : (this.#options.patienceMs ?? PATIENCE_MS), signal);
         if (this.#lastWork !== 0 && parts.now() - this.#lastWork > THREAD_IDLE_MS) {
           this.#lastWork = 0;
           await this.worker.rest();
@@ -122,6 +135,7 @@ export class SearchIndexer {
       } catch (error) {
         if (!signal.aborted) parts.log.error({ err: error }, 'the search index could not be kept up');
       }
+      since = performance.eventLoopUtilization();
       await sleep(LOOK_MS, signal);
     }
   }
@@ -133,16 +147,18 @@ export class SearchIndexer {
       const rows = await feed.next(OBSERVER, FEED_PAGE);
       const last = rows.at(-1);
       if (last === undefined) return;
-      for (const { account } of rows) this.#due.add(account);
+      for (const { account } of rows) this.#isDue(account);
       await feed.done(OBSERVER, last.position);
       if (rows.length < FEED_PAGE) return;
     }
   }
 
-  async #workDue(signal: AbortSignal): Promise<void> {
+  /** Looks at accounts that have been due for so long; leaves the rest for later when others want the thread. */
+  async #workDue(patienceMs: number, signal: AbortSignal): Promise<void> {
     const { parts } = this.#options;
-    for (const account of [...this.#due]) {
+    for (const [account, since] of [...this.#due]) {
       if (signal.aborted) return;
+      if (parts.now() - since < patienceMs) continue;
       const failed = this.#failed.get(account);
       if (failed !== undefined && failed.notBefore > parts.now()) continue;
       this.#due.delete(account);
@@ -153,7 +169,7 @@ export class SearchIndexer {
         if (signal.aborted) return;
         const attempts = (failed?.attempts ?? 0) + 1;
         this.#failed.set(account, { attempts, notBefore: parts.now() + (RETRY_MS[Math.min(attempts, RETRY_MS.length) - 1] ?? 0) });
-        this.#due.add(account);
+        this.#isDue(account);
         parts.log.warn({ account, attempts, err: error }, 'an account could not be indexed for search');
       }
     }
@@ -383,7 +399,7 @@ export class SearchIndexer {
     const manifest = await this.#options.index.manifest(id);
     if (manifest === undefined || !manifest.segments.some((entry) => entry.id === segment)) return;
     await this.#commit(id, manifest, { seq: 0, segments: manifest.segments.filter((entry) => entry.id !== segment) });
-    this.#due.add(id);
+    this.#isDue(id);
   }
 }
 

@@ -1,4 +1,5 @@
 /** What the protocol thread and the store's threads say to each other. Plain data; octets lie in one buffer per message. */
+import { type CommitWire, commitOctets, packCommit, unpackCommit } from './commit-wire.ts';
 
 export interface PackedSegment {
   /** 0 inline, 1 blob, 2 inline kept as a blob. */
@@ -150,7 +151,8 @@ export const LAZY_OPS: ReadonlySet<WriteOp['op']> = new Set([
 export interface WriteMessage {
   /** Number of the first op; the others count on. */
   readonly first: number;
-  readonly ops: readonly WriteOp[];
+  readonly octets: Uint8Array;
+  readonly ops: readonly (Exclude<WriteOp, CommitOp> | CommitWire)[];
 }
 export type OpFailure = { readonly failed: 'unavailable' | 'unknown' | 'damaged' | 'refused'; readonly message: string };
 export type WriterReply =
@@ -220,11 +222,28 @@ class Arena {
   get buffer(): ArrayBufferLike {
     return this.#bytes.buffer;
   }
-  copy(source: Uint8Array): Uint8Array {
-    const view = this.#bytes.subarray(this.#used, this.#used + source.length);
-    view.set(source);
+  get octets(): Uint8Array {
+    return this.#bytes;
+  }
+  place(source: Uint8Array): number {
+    const at = this.#used;
+    this.#bytes.set(source, at);
     this.#used += source.length;
-    return view;
+    return at;
+  }
+  packed<T>(value: T): T {
+    return this.#copyOf(value) as T;
+  }
+  #copyOf(value: unknown): unknown {
+    if (typeof value !== 'object' || value === null) return value;
+    if (value instanceof Uint8Array) {
+      const at = this.place(value);
+      return this.#bytes.subarray(at, at + value.length);
+    }
+    if (Array.isArray(value)) return typeof value[0] === 'number' ? value : value.map((item) => this.#copyOf(item));
+    const copy: Record<string, unknown> = {};
+    for (const key in value) copy[key] = this.#copyOf((value as Record<string, unknown>)[key]);
+    return copy;
   }
 }
 
@@ -237,16 +256,11 @@ function viewOctets(value: unknown): number {
   else for (const key in value) octets += viewOctets((value as Record<string, unknown>)[key]);
   return octets;
 }
-function packed(value: unknown, arena: Arena): unknown {
-  if (typeof value !== 'object' || value === null) return value;
-  if (value instanceof Uint8Array) return arena.copy(value);
-  if (Array.isArray(value)) {
-    if (typeof value[0] === 'number') return value;
-    return value.map((item) => packed(item, arena));
-  }
-  const copy: Record<string, unknown> = {};
-  for (const key in value) copy[key] = packed((value as Record<string, unknown>)[key], arena);
-  return copy;
+function arenaOctets(op: WriteOp): number {
+  if (op.op !== 'commit') return viewOctets(op);
+  let octets = commitOctets(op);
+  for (const { segments } of op.contents) if (segments.length > 0) octets += viewOctets(segments);
+  return op.records.length === 0 ? octets : octets + viewOctets(op.records);
 }
 
 /**
@@ -254,7 +268,14 @@ function packed(value: unknown, arena: Arena): unknown {
  * pool, or needed again after a conflict) are left alone.
  */
 export function packMessage(first: number, ops: readonly WriteOp[]): { readonly message: WriteMessage; readonly transfer: ArrayBuffer[] } {
-  const arena = new Arena(viewOctets(ops));
-  const message = { first, ops: packed(ops, arena) as readonly WriteOp[] };
+  let octets = 0;
+  for (const op of ops) octets += arenaOctets(op);
+  const arena = new Arena(octets);
+  const packed = ops.map((op) => (op.op === 'commit' ? packCommit(op, arena) : arena.packed(op)));
+  const message: WriteMessage = { first, octets: arena.octets, ops: packed };
   return { message, transfer: arena.buffer instanceof ArrayBuffer ? [arena.buffer] : [] };
+}
+
+export function unpackMessage({ ops, octets }: WriteMessage): readonly WriteOp[] {
+  return ops.map((op) => ('op' in op ? op : unpackCommit(op, octets)));
 }

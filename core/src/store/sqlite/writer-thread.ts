@@ -2,7 +2,7 @@
 import { type MessagePort, receiveMessageOnPort, Worker, workerData } from 'node:worker_threads';
 import { StoreDamaged, StoreUnavailable } from '../store.ts';
 import type { CheckpointReply } from './checkpoint-thread.ts';
-import type { OpFailure, WriteMessage, WriterReply, WriterSettings } from './messages.ts';
+import { type OpFailure, unpackMessage, type WriteMessage, type WriterReply, type WriterSettings } from './messages.ts';
 import { messageOf, Writer } from './writer.ts';
 
 export interface WriterThreadData {
@@ -70,7 +70,7 @@ function serve(writer: Writer): void {
   }
   function take(message: WriteMessage | 'close'): void {
     if (message === 'close') closing = true;
-    else writer.take(message.first, message.ops);
+    else writer.take(message.first, unpackMessage(message));
   }
 
   function run(): void {
