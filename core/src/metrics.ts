@@ -1,5 +1,5 @@
 /** Prometheus metrics of a server: process, sessions, accounts, and each plugin's hooks. No user names, no unbounded labels. */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, type MetricObject, Registry } from 'prom-client';
 import type { HookMetrics } from './plugins/metrics.ts';
 
 const HOOK_BUCKETS = [0.0001, 0.001, 0.01, 0.1, 1, 10];
@@ -8,6 +8,8 @@ export interface ServerMetrics {
   readonly hooks: HookMetrics;
   gauge(name: string, help: string, read: () => number): void;
   text(): Promise<string>;
+  /** The same, to be added to those of other processes. */
+  json(): Promise<readonly MetricObject[]>;
 }
 
 export function createMetrics(): ServerMetrics {
@@ -26,6 +28,12 @@ export function createMetrics(): ServerMetrics {
     registers: [registry],
   });
   let hasDefaults = false;
+  // Only a server that is asked for metrics pays for the loop monitor.
+  const complete = (): Registry => {
+    if (!hasDefaults) collectDefaultMetrics({ register: registry });
+    hasDefaults = true;
+    return registry;
+  };
   return {
     hooks: {
       tap(plugin, hook) {
@@ -49,11 +57,7 @@ export function createMetrics(): ServerMetrics {
         },
       });
     },
-    text() {
-      // Only a server that is asked for metrics pays for the loop monitor.
-      if (!hasDefaults) collectDefaultMetrics({ register: registry });
-      hasDefaults = true;
-      return registry.metrics();
-    },
+    text: () => complete().metrics(),
+    json: () => complete().getMetricsAsJSON(),
   };
 }

@@ -1,9 +1,9 @@
 /** The composition root: picks drivers, builds the services, opens the listeners of every protocol, drains them. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { RUN_FILE, type RunFile, TOKEN_FILE } from './cli/administration.ts';
+import { type RunFile, TOKEN_FILE } from './cli/administration.ts';
 import type { Logger } from './config/logger.ts';
 import type { Config, Protocol } from './config/schema.ts';
 import { HttpClients, httpSessions } from './http/http-listener.ts';
@@ -19,6 +19,7 @@ import { TimerWheel } from './net/timer-wheel.ts';
 import { Tls } from './net/tls.ts';
 import { type OpenMail, openMail } from './open-mail.ts';
 import { createActor } from './plugins/identities.ts';
+import { removeRunFile, writeRunFile } from './run-file.ts';
 import { createMaildrop, type Maildrop } from './smtp/maildrop.ts';
 import { VERSION } from './version.ts';
 
@@ -29,6 +30,7 @@ export interface RunningServer {
   readonly mail: OpenMail;
   readonly listeners: RunFile['listeners'];
   readonly token: string;
+  readonly metrics: ServerMetrics;
   /** Reads certificates and plugin configuration again. */
   reload(config: Config): Promise<void>;
   /** Stops accepting, lets sessions finish, saves everything. Resolves when the store is closed. */
@@ -40,6 +42,8 @@ export interface ServerOptions {
   readonly log: Logger;
   /** The store has failed: the process should end, a supervisor starts it anew. */
   readonly onFailure: (error: Error) => void;
+  /** One of several worker processes: the parent keeps run.json, and metrics are those of all. */
+  readonly worker?: { metricsOfAll(): Promise<string> };
 }
 
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
@@ -60,8 +64,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 class ServerParts implements RunningServer {
   readonly mail: OpenMail;
   readonly listeners: RunFile['listeners'][number][] = [];
+  readonly metrics: ServerMetrics;
   readonly #options: ServerOptions;
-  readonly #metrics: ServerMetrics;
   readonly #wheel = new TimerWheel();
   readonly #gate: ConnectionGate;
   readonly #groups: ListenerGroup[] = [];
@@ -77,7 +81,7 @@ class ServerParts implements RunningServer {
     const { config } = options;
     this.#options = options;
     this.mail = mail;
-    this.#metrics = metrics;
+    this.metrics = metrics;
     const trusted = new AddressSet(config.auth.trustedNetworks);
     this.#gate = new ConnectionGate({ limits: config.limits, trusted, now: () => performance.now() });
   }
@@ -99,7 +103,7 @@ class ServerParts implements RunningServer {
     this.#measure();
     this.#every(POLL_MS, 'accounts could not be polled', () => this.mail.mails.poll());
     this.#state = 'ready';
-    await this.#writeRunFile();
+    if (this.#options.worker === undefined) await writeRunFile(config.data, this.listeners);
     for (const listener of this.listeners) log.info({ ...listener }, 'listening');
   }
     this.#every(POLL_MS, 'moves between accounts could not be looked through', () => this.mail.services.sharing.transfers.resume());
@@ -131,7 +135,7 @@ class ServerParts implements RunningServer {
     await this.mail.services.followers.stop();
     await this.mail.close();
     this.#wheel.close();
-    await rm(join(this.#options.config.data, RUN_FILE), { force: true });
+    if (this.#options.worker === undefined) await removeRunFile(this.#options.config.data);
   }
 
   async #openTls(): Promise<Tls> {
@@ -225,7 +229,7 @@ class ServerParts implements RunningServer {
       ready: () => {
         if (this.#state !== 'ready') throw new Error(this.#state);
       },
-      metrics: () => this.#metrics.text(),
+      metrics: () => (this.#options.worker ?? { metricsOfAll: () => this.metrics.text() }).metricsOfAll(),
       log,
     });
     await api.ready();
@@ -264,7 +268,8 @@ class ServerParts implements RunningServer {
   }
 
   #measure(): void {
-    const { gauge } = this.#metrics;
+    const { gauge } = this.metrics;
+    gauge('pochard_processes', 'Server processes of this machine', () => 1);
     gauge('pochard_connections', 'Open connections, all protocols', () => this.#gate.openConnections);
     gauge('pochard_bus_connected', '0: other instances are not heard for now', () => (this.mail.bus.isConnected ? 1 : 0));
     gauge('pochard_accounts_loaded', 'Accounts in memory', () => this.mail.mails.gauges.accounts);
@@ -279,14 +284,6 @@ class ServerParts implements RunningServer {
     }, ms);
     timer.unref();
     this.#timers.push(timer);
-  }
-
-  /** Says where the server listens, to commands on the same data folder; complete or not there. */
-  async #writeRunFile(): Promise<void> {
-    const file = join(this.#options.config.data, RUN_FILE);
-    const run: RunFile = { pid: process.pid, version: VERSION, listeners: this.listeners };
-    await writeFile(`${file}.new`, `${JSON.stringify(run, undefined, 2)}\n`, { mode: 0o600 });
-    await rename(`${file}.new`, file);
   }
 }
 

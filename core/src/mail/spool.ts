@@ -232,6 +232,8 @@ async function openUnlinked(path: string): Promise<SpoolFile> {
   try {
     await unlink(path);
   } catch (error) {
+    const isGone = error instanceof Error && 'code' in error && error.code === 'ENOENT'; // another worker process has cleaned up
+    if (isGone) return file;
     await file.close();
     throw error;
   }
