@@ -1,15 +1,17 @@
 /** Opens the store and builds the mail services over it: for the server, for commands that work without one, and for tests. */
 import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { hostname as machineName } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Log } from '@pochard/plugin-sdk';
 import type { Logger } from './config/logger.ts';
 import type { Config } from './config/schema.ts';
+import { normalizeDomain } from './mail/accounts/names.ts';
 import { MailHostServices } from './mail/host-services.ts';
 import { StoreAccountMails } from './mail/journal/account-mails.ts';
 import { createMailServices, type RunningMailServices } from './mail/mail-services.ts';
-import type { MailSettings } from './mail/settings.ts';
+import type { MailSettings, SubmissionSettings } from './mail/settings.ts';
 import { openSpool } from './mail/spool.ts';
 import { AddressSet } from './net/address.ts';
 import { LoginThrottle } from './net/throttle.ts';
@@ -48,6 +50,7 @@ export async function openMail(options: OpenMailOptions): Promise<OpenMail> {
   // The folder may be there already with any mode, and SQLite makes its files with the process's own: mail is for this user only.
   process.umask(process.umask() | 0o077);
   const { config, log, configFolder, metrics } = options;
+  const submission = await submissionSettings(config);
   const now = Date.now;
   const store = await openStore(options);
   const bus = await openBus(options, () => {
@@ -84,7 +87,7 @@ export async function openMail(options: OpenMailOptions): Promise<OpenMail> {
     credentialCache: new CredentialCache({ maxEntries: config.auth.rememberEntries, ttlMs: config.auth.rememberMs, now }),
     throttle: new LoginThrottle({ counters: bus, limits: config.limits, trusted: new AddressSet(config.auth.trustedNetworks), sleep }),
     spool,
-    settings: mailSettings(config, hostname),
+    settings: { ...mailSettings(config, hostname), submission },
     log,
     now,
     sleep,
@@ -157,11 +160,23 @@ function mailSettings({ mail, store, search, limits, passwords, auth }: Config, 
     messageOctets: limits.messageOctets,
     defaultQuotaOctets: mail.defaultQuotaOctets === 0 ? undefined : mail.defaultQuotaOctets,
     recipientDelimiter: mail.recipientDelimiter,
+    domains: mail.domains.map(normalizeDomain),
     mailboxes: named.filter(({ name }) => name !== ''),
     passwordUpgrade: passwords.upgrade,
     scram: auth.scram,
     search,
     attachments: store.attachments,
+  };
+}
+
+async function submissionSettings({ submission, limits }: Config): Promise<SubmissionSettings> {
+  const { host, port, tls, caFile, user, password } = submission.relay;
+  const ca = caFile === undefined ? undefined : await readFile(caFile, 'utf8');
+  const auth = user === undefined || password === undefined ? undefined : { user, password: password.reveal() };
+  return {
+    relay: host === '' ? undefined : { host, port, tls, ca, auth },
+    queue: submission.queue,
+    recipientsPerHour: limits.submissionRecipientsPerHour,
   };
 }
 

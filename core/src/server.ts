@@ -21,6 +21,7 @@ import { type OpenMail, openMail } from './open-mail.ts';
 import { createActor } from './plugins/identities.ts';
 import { removeRunFile, writeRunFile } from './run-file.ts';
 import { createMaildrop, type Maildrop } from './smtp/maildrop.ts';
+import { createSubmission, type SubmissionListener } from './smtp/submission.ts';
 import { VERSION } from './version.ts';
 
 /** Lost beacons cost at most this long. */
@@ -69,7 +70,7 @@ class ServerParts implements RunningServer {
   readonly #wheel = new TimerWheel();
   readonly #gate: ConnectionGate;
   readonly #groups: ListenerGroup[] = [];
-  readonly #maildrops: Maildrop[] = [];
+  readonly #maildrops: (Maildrop | SubmissionListener)[] = [];
   readonly #timers: NodeJS.Timeout[] = [];
   #tls: Tls | undefined;
   #token = '';
@@ -99,7 +100,9 @@ class ServerParts implements RunningServer {
     await this.#openImap();
     await this.#openMaildrop('smtp');
     await this.#openMaildrop('lmtp');
+    await this.#openSubmission();
     await this.#openHttp();
+    this.mail.services.submissionQueue.start();
     this.#measure();
     this.#every(POLL_MS, 'accounts could not be polled', () => this.mail.mails.poll());
     this.#state = 'ready';
@@ -131,6 +134,7 @@ class ServerParts implements RunningServer {
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     await Promise.all(this.#groups.map((group) => group.stopAccepting()));
+    await this.mail.services.submissionQueue.stop();
     await this.mail.services.searchIndexer.stop();
     await this.mail.services.followers.stop();
     await this.mail.close();
@@ -202,6 +206,41 @@ class ServerParts implements RunningServer {
         return { drain: () => undefined, loginTimedOut: () => connection.socket.destroy() };
       };
       await this.#listen(protocol, serve, { refusalLine: () => '421 4.7.0 Too many connections\r\n' }, index);
+    }
+  }
+
+  async #openSubmission(): Promise<void> {
+    const { config, log } = this.#options;
+    const { limits } = config;
+    const { accounts, submissions, spool } = this.mail.services;
+    for (const [index, { tls }] of config.submission.listeners.entries()) {
+      const material = tls === 'none' ? undefined : this.#tls?.material;
+      const submission = createSubmission({
+        listener: 'submission',
+        tls,
+        ...(material === undefined ? {} : { certificate: { key: material.key, cert: material.certificate } }),
+        hostname: this.mail.hostname,
+        cleartextLogin: config.auth.cleartextLogin,
+        accounts,
+        submissions,
+        spool,
+        limits: {
+          messageOctets: limits.messageOctets,
+          recipients: limits.smtpRecipients,
+          commandLineOctets: limits.smtpCommandLineOctets,
+          authLineOctets: limits.smtpAuthLineOctets,
+          idleMs: limits.smtpIdleTimeMs,
+          loginFailures: limits.loginFailuresPerSession,
+        },
+        log,
+      });
+      this.#tls?.onReplace(({ key, certificate }) => submission.useCertificate({ key, cert: certificate }));
+      this.#maildrops.push(submission);
+      const serve = (connection: Connection): Session => {
+        submission.connect(connection.socket, () => connection.loggedIn());
+        return { drain: () => undefined, loginTimedOut: () => connection.socket.destroy() };
+      };
+      await this.#listen('submission', serve, { refusalLine: () => '421 4.7.0 Too many connections\r\n' }, index);
     }
   }
 

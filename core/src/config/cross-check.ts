@@ -23,9 +23,19 @@ export function crossCheck(config: Config, root: Located): Problem[] {
     }
   }
 
-  if (config.submission.listeners.length > 0)
-    problem(['submission', 'listeners'], 'this version does not serve submission; leave the list empty');
+  const { relay, queue } = config.submission;
+  if (relay.user !== undefined && relay.password === undefined)
+    problem(['submission', 'relay', 'user'], 'submission.relay.passwordFile is missing beside it');
+  if (relay.password !== undefined && relay.user === undefined)
+    problem(['submission', 'relay'], 'submission.relay.user is missing beside the password');
+  if (relay.user !== undefined && (relay.tls === 'none' || relay.tls === 'opportunistic') && !isLoopback(relay.host))
+    problem(['submission', 'relay', 'tls'], 'a password goes to another machine only with starttls or implicit');
+  if (relay.host !== '' && !/^[\w.:-]+$/.test(relay.host)) problem(['submission', 'relay', 'host'], 'must be an IP address or a host name');
+  if (queue.retryMaxMs < queue.retryFirstMs) problem(['submission', 'queue', 'retryMaxMs'], 'must not be less than retryFirstMs');
 
+  const { mongodb } = config.store;
+  if (config.store.driver === 'mongodb' && mongodb.url === undefined)
+    problem(['store', 'driver'], 'store.mongodb.url (or urlFile) is missing beside it');
   const { redis, driver } = config.bus;
   if (driver === 'redis' && redis.url === undefined) problem(['bus', 'driver'], 'bus.redis.url (or urlFile) is missing beside it');
   if (redis.url !== undefined) {
@@ -65,4 +75,8 @@ export function crossCheck(config: Config, root: Located): Problem[] {
     }
   }
   return problems;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }

@@ -64,6 +64,7 @@ export const limitTable = {
   smtpAuthLineOctets: octets(2 * KIB, 'the base64 line of AUTH (RFC 4954 §4)', 512, 64 * KIB),
   smtpDataLineOctets: octets(64 * KIB, 'a line of a message that is stored as it came; no buffer is larger', 1000, 16 * MIB),
   smtpRecipients: count(1000, 'recipients of a transaction; offered as LIMITS RCPTMAX (RFC 9422)', 100, 100_000),
+  submissionRecipientsPerHour: count(1000, 'of one account, so that a stolen password cannot send for long'),
   loginTimeMs: duration(60 * SECOND, 'from accept to login in total, not for each octet, so a slow trickle ends too'),
   idleTimeMs: duration(30 * MINUTE, 'silence after login; RFC 9051 §5.4 wants at least 30 minutes'),
   smtpIdleTimeMs: duration(5 * MINUTE, 'silence in a mail transaction; RFC 5321 §4.5.3.2.7 wants at least 5 minutes'),

@@ -99,6 +99,41 @@ export const configSchema = Type.Object(
     }),
     submission: section('SMTP for mail from your users (RFC 6409)', {
       listeners: listeners([]),
+      relay: section('Where mail for other servers goes', {
+        host: Type.String({ default: '', maxLength: 255, description: "a relay that takes all of it; empty: each domain's MX" }),
+        port: Type.Integer({ default: 587, minimum: 1, maximum: 65535, description: 'TCP port of the relay' }),
+        tls: Type.Enum(['none', 'opportunistic', 'starttls', 'implicit'] as const, {
+          default: 'starttls',
+          description: 'none, opportunistic (when offered, any certificate), starttls and implicit (always, certificate checked)',
+        }),
+        caFile: Type.Optional(path("PEM certificates that the relay's must descend from; absent: those of Node")),
+        user: Type.Optional(Type.String({ minLength: 1, maxLength: 512, description: 'name for AUTH; absent: none' })),
+        password: Type.Optional(secret('password of user')),
+        passwordFile: Type.Optional(path('file that holds password')),
+      }),
+      queue: section('What could not be sent yet', {
+        retryFirstMs: Type.Integer({
+          default: 60_000,
+          minimum: 10,
+          maximum: 86_400_000,
+          description: 'ms to the second attempt; each later one waits twice as long',
+        }),
+        retryMaxMs: Type.Integer({ default: 3_600_000, minimum: 10, maximum: 86_400_000, description: 'ms between attempts at most' }),
+        lifetimeMs: Type.Integer({
+          default: 432_000_000,
+          minimum: 10,
+          maximum: 2_592_000_000,
+          description: 'ms after which the sender is told that it failed; RFC 5321 §4.5.4.1 wants four to five days',
+        }),
+        delayNoticeMs: Type.Integer({
+          default: 14_400_000,
+          minimum: 0,
+          maximum: 2_592_000_000,
+          description: 'ms after which the sender is told of the delay; 0: never',
+        }),
+        connections: Type.Integer({ default: 20, minimum: 1, maximum: 1000, description: 'count: open at once to other servers' }),
+        connectionsPerDomain: Type.Integer({ default: 4, minimum: 1, maximum: 1000, description: 'count: of them for one domain' }),
+      }),
     }),
     http: section('HTTP API', {
       listeners: listeners([{ address: '127.0.0.1', port: 8080, tls: 'none' }]),
@@ -165,10 +200,44 @@ export const configSchema = Type.Object(
       allowWeakSchemes: Type.Boolean({ default: false, description: 'accept {PLAIN} and its like in imported accounts' }),
     }),
     store: section('Where mail is kept', {
-      driver: Type.Enum(['sqlite', 'memory'] as const, { default: 'sqlite', description: 'sqlite (durable) or memory (gone on exit)' }),
+      driver: Type.Enum(['sqlite', 'mongodb', 'memory'] as const, {
+        default: 'sqlite',
+        description: 'sqlite (one process), mongodb (any number of instances over one database) or memory (gone on exit)',
+      }),
       synchronous: Type.Enum(['full', 'normal'] as const, {
         default: 'full',
-        description: 'full: acknowledged is on disk; normal: a power cut may lose the last second',
+        description: 'of sqlite: full: acknowledged is on disk; normal: a power cut may lose the last second',
+      }),
+      mongodb: section('MongoDB, for driver mongodb', {
+        url: Type.Optional(secret('mongodb://[user:password@]host[:port],host/?replicaSet=name or mongodb+srv://host')),
+        urlFile: Type.Optional(path('file that holds url')),
+        database: Type.String({
+          default: 'pochard',
+          pattern: '^[A-Za-z0-9_-]{1,38}$',
+          description: 'database of this server; instances with the same one are one server',
+        }),
+        writeConcern: Type.Union([Type.Literal('majority'), Type.Integer({ minimum: 1, maximum: 50 })], {
+          default: 'majority',
+          description: 'members that have a change before it is acknowledged; fewer than the majority may lose acknowledged mail',
+        }),
+        timeoutMs: Type.Integer({
+          default: 5_000,
+          minimum: 100,
+          maximum: 60_000,
+          description: 'ms that a server has to answer before it is asked again, or another one',
+        }),
+        retryMs: Type.Integer({
+          default: 8_000,
+          minimum: 0,
+          maximum: 120_000,
+          description: 'ms that an operation is tried again while the database is away (an election takes some seconds)',
+        }),
+        connections: Type.Integer({
+          default: 50,
+          minimum: 1,
+          maximum: 1_000,
+          description: 'count: most connections of one process to each server',
+        }),
       }),
       attachments: section('Big parts of messages', {
         thresholdOctets: Type.Integer({

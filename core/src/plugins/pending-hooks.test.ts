@@ -57,11 +57,11 @@ for (const [name, reason] of Object.entries(pendingHooks)) {
 test('a tap that says it can be missed is left out, and the plugin loads', async () => {
   const host = new PluginHost({ log: silentLog, configFolder: '.' });
   const plugin = pluginOf(({ hooks }) => {
-    hooks.submission.relay.decide(() => undefined, { whenMissing: 'skip' });
+    hooks.notify.event.transform((event) => event, { whenMissing: 'skip' });
     hooks.rcpt.accept.gate(() => undefined, { whenMissing: 'skip' });
   });
   await host.reload([{ plugin }]);
-  assert.deepEqual(host.explain('submission.relay'), []);
+  assert.deepEqual(host.explain('notify.event'), []);
   assert.equal(host.explain('rcpt.accept').length, 1);
   await host.close();
 });

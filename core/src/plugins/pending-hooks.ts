@@ -3,17 +3,11 @@ import type { HookName, JournalEventType } from '@pochard/plugin-sdk';
 
 export type PendingHooks = Readonly<Partial<Record<HookName, string>>>;
 
-const submission = 'this server takes no submissions yet';
 const push = 'this server has no push channels yet';
 
 /** By hook: what is missing. Equal to what the source calls, by test. */
 export const pendingHooks: PendingHooks = {
   'store.blobs': 'large parts lie in the data folder, other places are still to come',
-  'submission.identity': submission,
-  'submission.before': submission,
-  'submission.message': submission,
-  'submission.sentCopy': submission,
-  'submission.relay': submission,
   'notify.event': push,
   'notify.channel': push,
 };
@@ -23,5 +17,4 @@ export const pendingEvents: ReadonlySet<JournalEventType> = new Set<JournalEvent
   'account.updated',
   'account.suspended',
   'account.deleted',
-  'submission.outcome',
 ]);

@@ -4,13 +4,12 @@
  */
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { SMTPServer, type SMTPServerDataStream, type SMTPServerOptions, type SMTPServerSession } from 'smtp-server';
-import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js';
-import type { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
+import type { SMTPServerDataStream, SMTPServerOptions, SMTPServerSession } from 'smtp-server';
+import type { SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js';
 import { MailError } from '../mail/errors.ts';
 import type { Delivery, DeliveryOutcome, DeliverySession, MessageSource, Recipient, Spool } from '../mail/services.ts';
-import { type Reply, replyTo } from './replies.ts';
-import { StrictSmtpStream } from './strict-stream.ts';
+import { replyTo } from './replies.ts';
+import { closeGently, isGone, ReplyError, StrictConnection, StrictServer } from './strict-server.ts';
 
 export interface MaildropOptions {
   readonly protocol: 'smtp' | 'lmtp';
@@ -47,21 +46,12 @@ export interface Maildrop {
 
 /** What the maildrop knows of a transaction: recipients by the address as given. Reset with the envelope by RSET, EHLO and DATA. */
 const NO_DOMAIN = '@without-domain.invalid';
-const ENHANCED = /^([245]\.\d{1,3}\.\d{1,3}) /;
 const LMTP_RECIPIENT_WITHOUT_DOMAIN = /^(\s*rcpt\s+to\s*:\s*<)([^<>@\s]{1,64})(>.*)$/i;
 
-class ReplyError extends Error {
-  readonly responseCode: number;
-  constructor({ code, enhanced, text }: Reply) {
-    super(`${enhanced} ${text}`);
-    this.responseCode = code;
-  }
-}
-
-class MaildropConnection extends SMTPConnection {
+class MaildropConnection extends StrictConnection {
   readonly #onCommand: (session: SMTPServerSession) => void;
   constructor(
-    server: SMTPServer,
+    server: StrictServer,
     socket: Socket | TLSSocket,
     options: SMTPConnectionOptions | null | undefined,
     onCommand: (session: SMTPServerSession) => void,
@@ -72,33 +62,6 @@ class MaildropConnection extends SMTPConnection {
   override _onCommand(command: Buffer, callback?: () => void): void {
     this.#onCommand(this.session);
     super._onCommand(command, callback);
-  }
-  #isGreeted = false;
-
-  /** No pause for early talkers: the listener in front limits connections, and LMTP clients are ours. */
-  override init(): void {
-    super.init();
-    setImmediate(() => {
-      if (!this._closing && !this._closed && !this._ready) this.connectionReady();
-    });
-  }
-  /** The library's own timer calls it too, and on a busy loop before `_ready` is set: one greeting is enough. */
-  override connectionReady(next?: () => void): void {
-    if (this.#isGreeted) return;
-    this.#isGreeted = true;
-    super.connectionReady(next);
-  }
-  override _createParser(): SMTPStream {
-    const parser = new StrictSmtpStream({ maxCommandLength: this._server.options.maxCommandLength }, () => this.#refuseLineEnds());
-    parser.oncommand = (command, callback) => this._onCommand(command, callback);
-    parser.on('error', (error) => this.send(421, `4.5.2 ${error.message}`));
-    return parser;
-  }
-  /** Texts of our own begin with their enhanced status code. */
-  override send(code: number, data?: string | string[] | null, context?: string | false): void {
-    const own = typeof data === 'string' ? ENHANCED.exec(data) : null;
-    if (own === null) super.send(code, data, context);
-    else super.send(code, data, false);
   }
   override _parseAddressCommand(name: string, command: Buffer | string) {
     if (name !== 'rcpt to') return super._parseAddressCommand(name, command);
@@ -112,25 +75,6 @@ class MaildropConnection extends SMTPConnection {
   override handler_RCPT(command: Buffer, callback: () => void): void {
     if (this._server.options.lmtp) this._rcptIndex.clear();
     super.handler_RCPT(command, callback);
-  }
-  #refuseLineEnds(): void {
-    const replies = this._server.options.lmtp ? this.session.envelope.rcptTo.length : 1;
-    for (let n = 0; n < replies; n += 1) this.send(554, '5.5.2 Only CRLF ends a line: bare CR or LF beside a dot');
-    this.close();
-  }
-}
-
-class MaildropServer extends SMTPServer {
-  readonly #onCommand: (session: SMTPServerSession) => void;
-  constructor(options: SMTPServerOptions, onCommand: (session: SMTPServerSession) => void) {
-    super(options);
-    this.#onCommand = onCommand;
-  }
-  override connect(socket: Socket | TLSSocket, options?: SMTPConnectionOptions | null): void {
-    const connection = new MaildropConnection(this, socket, options, this.#onCommand);
-    this.connections.add(connection);
-    connection.on('error', (error: Error) => this.emit('error', error));
-    connection.init();
   }
 }
 
@@ -254,7 +198,7 @@ export function createMaildrop(options: MaildropOptions): Maildrop {
       unsettled.delete(from.id);
     },
   };
-  const server = new MaildropServer(settings, settle);
+  const server = new StrictServer(settings, (socket, more) => new MaildropConnection(server, socket, more, settle));
   // Errors of single connections: resets, failed handshakes. Without a listener one of them would end the process.
   server.on('error', (error: Error) => log.info({ listener: options.listener, err: error }, 'connection ended'));
 
@@ -264,28 +208,8 @@ export function createMaildrop(options: MaildropOptions): Maildrop {
     get connections() {
       return server.connections.size;
     },
-    async close(graceMs) {
-      const deadline = Date.now() + graceMs;
-      for (const connection of server.connections) if (!busy(connection)) connection.send(421, '4.3.2 Server shutting down');
-      while (server.connections.size > 0 && Date.now() < deadline) {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-        for (const connection of server.connections) if (!busy(connection)) connection.send(421, '4.3.2 Server shutting down');
-      }
-      for (const connection of server.connections) {
-        connection.send(421, '4.3.2 Server shutting down');
-        aborts.get(connection.id)?.abort(new Error('server is shutting down'));
-      }
-    },
+    close: (graceMs) => closeGently(server, graceMs, ({ id }) => aborts.get(id)?.abort(new Error('server is shutting down'))),
   };
-}
-
-/** The library's word for a connection that ended before the message did. */
-function isGone(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ECONNECTION';
-}
-
-function busy(connection: SMTPConnection): boolean {
-  return connection._dataStream !== false && connection._dataStream !== null;
 }
 
 /**

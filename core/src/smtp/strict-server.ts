@@ -1,0 +1,95 @@
+/** smtp-server with our own data mode and greeting, and texts that begin with their enhanced status code: what maildrop and submission share. */
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
+import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js';
+import type { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
+import type { Reply } from './replies.ts';
+import { StrictSmtpStream } from './strict-stream.ts';
+
+const ENHANCED = /^([245]\.\d{1,3}\.\d{1,3}) /;
+
+/** What the library turns into a reply. */
+export class ReplyError extends Error {
+  readonly responseCode: number;
+  constructor({ code, enhanced, text }: Reply) {
+    super(`${enhanced} ${text}`);
+    this.responseCode = code;
+  }
+}
+
+export class StrictConnection extends SMTPConnection {
+  #isGreeted = false;
+
+  /** No pause for early talkers: the listener in front limits connections, and clients are ours or log in. */
+  override init(): void {
+    super.init();
+    setImmediate(() => {
+      if (!this._closing && !this._closed && !this._ready) this.connectionReady();
+    });
+  }
+  /** The library's own timer calls it too, and on a busy loop before `_ready` is set: one greeting is enough. */
+  override connectionReady(next?: () => void): void {
+    if (this.#isGreeted) return;
+    this.#isGreeted = true;
+    super.connectionReady(next);
+  }
+  override _createParser(): SMTPStream {
+    const parser = new StrictSmtpStream({ maxCommandLength: this._server.options.maxCommandLength }, () => this.#refuseLineEnds());
+    parser.oncommand = (command, callback) => this._onCommand(command, callback);
+    parser.on('error', (error) => this.send(421, `4.5.2 ${error.message}`));
+    return parser;
+  }
+  /** Texts of our own begin with their enhanced status code. */
+  override send(code: number, data?: string | string[] | null, context?: string | false): void {
+    const own = typeof data === 'string' ? ENHANCED.exec(data) : null;
+    if (own === null) super.send(code, data, context);
+    else super.send(code, data, false);
+  }
+  get isReceiving(): boolean {
+    return this._dataStream !== false && this._dataStream !== null;
+  }
+  #refuseLineEnds(): void {
+    const replies = this._server.options.lmtp ? this.session.envelope.rcptTo.length : 1;
+    for (let n = 0; n < replies; n += 1) this.send(554, '5.5.2 Only CRLF ends a line: bare CR or LF beside a dot');
+    this.close();
+  }
+}
+
+export class StrictServer extends SMTPServer {
+  readonly #create: (socket: Socket | TLSSocket, options: SMTPConnectionOptions | null | undefined) => StrictConnection;
+  constructor(
+    options: SMTPServerOptions,
+    create: (socket: Socket | TLSSocket, options: SMTPConnectionOptions | null | undefined) => StrictConnection,
+  ) {
+    super(options);
+    this.#create = create;
+  }
+  override connect(socket: Socket | TLSSocket, options?: SMTPConnectionOptions | null): void {
+    const connection = this.#create(socket, options);
+    this.connections.add(connection);
+    connection.on('error', (error: Error) => this.emit('error', error));
+    connection.init();
+  }
+}
+
+/** Finishes messages in progress, answers 421 to the rest, ends by force after `graceMs`. */
+export async function closeGently(server: StrictServer, graceMs: number, cut: (connection: SMTPConnection) => void): Promise<void> {
+  const deadline = Date.now() + graceMs;
+  const isBusy = (connection: SMTPConnection): boolean => connection instanceof StrictConnection && connection.isReceiving;
+  for (const connection of server.connections) if (!isBusy(connection)) connection.send(421, SHUTTING_DOWN);
+  while (server.connections.size > 0 && Date.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    for (const connection of server.connections) if (!isBusy(connection)) connection.send(421, SHUTTING_DOWN);
+  }
+  for (const connection of server.connections) {
+    connection.send(421, SHUTTING_DOWN);
+    cut(connection);
+  }
+}
+const SHUTTING_DOWN = '4.3.2 Server shutting down';
+
+/** The library's word for a connection that ended before the message did. */
+export function isGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ECONNECTION';
+}
