@@ -13,8 +13,8 @@ import { MailError } from './errors.ts';
 import { asMailError, guarded } from './hook-errors.ts';
 import type {
   AccountMail,
-  AppendItem,
   AclChange,
+  AppendItem,
   FlagChange,
   Limits,
   MailboxInfo,
@@ -24,16 +24,16 @@ import type {
   Origin,
   Relocated,
 } from './journal/account-mail.ts';
-import { DELETED, type GoneCause, type UidRuns } from './journal/entry.ts';
 import { NO_RIGHTS, type RightSet } from './journal/acl.ts';
+import { DELETED, type GoneCause, type UidRuns } from './journal/entry.ts';
 import { FLAGS } from './journal/layout.ts';
 import { countUids, intersectUids, NO_UIDS, runOf, runsOf, subtractUids, unionUids } from './journal/uid-runs.ts';
 import type { MailParts } from './mail-parts.ts';
 import { accountIdOf, isSpecialUse, mailboxRef, messageRef, uidRanges } from './sdk-values.ts';
 import { searchMailbox } from './search/search.ts';
 import type { AppendMessage, ContentReader, MailAccess } from './services.ts';
-
 import type { GuestAccess } from './sharing/sharing.ts';
+
 /** Messages that `expunge.before` is asked about at a time. */
 const EXPUNGE_SLICE = 1000;
 
@@ -44,9 +44,9 @@ export interface AccessOptions {
   readonly session: Session | undefined;
   /** What the journal says caused the changes: `imap`, `api`, `plugin:<name>`... */
   readonly by: string;
-}
   /** Given when `mail` is another's. */
   readonly guest?: GuestAccess;
+}
 
 /** Who asks, as every hook's context says it. */
 interface Context {
@@ -60,8 +60,8 @@ export class HookedMailAccess implements MailAccess {
   readonly account: Account;
   readonly mail: AccountMail;
   readonly content: ContentReader;
-  readonly #parts: MailParts;
   readonly guest: GuestAccess | undefined;
+  readonly #parts: MailParts;
   readonly #id: AccountId;
   readonly #context: Context;
   readonly #origin: Origin;
@@ -70,8 +70,8 @@ export class HookedMailAccess implements MailAccess {
     const { account, mail, actor, session, by } = options;
     this.account = account;
     this.mail = mail;
-    this.#parts = parts;
     this.guest = options.guest;
+    this.#parts = parts;
     this.#id = accountIdOf(account.id);
     this.#context = { actor, session, account };
     this.#origin = { by, actor: actor.name };
@@ -118,7 +118,6 @@ export class HookedMailAccess implements MailAccess {
     await this.#committed(this.mail.subscribe(name, on, this.#origin));
   }
 
-  async annotate(box: MailboxId | undefined, entries: ReadonlyMap<string, Uint8Array | null>): Promise<void> {
   acl(box: MailboxId): readonly (readonly [identifier: string, rights: RightSet])[] {
     return this.mail.acl(this.#known(box).id);
   }
@@ -132,6 +131,7 @@ export class HookedMailAccess implements MailAccess {
     await this.#committed(this.mail.setAcl(box, change, this.#origin));
   }
 
+  async annotate(box: MailboxId | undefined, entries: ReadonlyMap<string, Uint8Array | null>): Promise<void> {
     const values = new Map<string, string | null>();
     let specialUse: readonly string[] | undefined;
     for (const [entry, octets] of entries) {
@@ -162,8 +162,8 @@ export class HookedMailAccess implements MailAccess {
   async mayAppend(box: MailboxId, sizeOctets: number): Promise<void> {
     const { hooks, settings } = this.#parts;
     const info = this.#target(box);
-    if (sizeOctets > settings.messageOctets) throw new MailError('too-big', 'Message is too large');
     this.guest?.require(box, 'i', 'no-such-target');
+    if (sizeOctets > settings.messageOctets) throw new MailError('too-big', 'Message is too large');
     if (hooks.has('append.before')) {
       await guarded(() => hooks.gate('append.before', { mailbox: mailboxRef(this.#id, info), sizeOctets }, this.#context));
     }
@@ -177,8 +177,8 @@ export class HookedMailAccess implements MailAccess {
     signal: AbortSignal,
   ): Promise<{ readonly uidValidity: number; readonly uids: readonly number[] }> {
     const way = this.#wayIn();
-    const items: AppendItem[] = [];
     this.guest?.require(box, 'i', 'no-such-target');
+    const items: AppendItem[] = [];
     for (const message of messages) items.push(await this.received(box, message, way, signal));
     const { uidValidity, uids } = await this.#commitAppend(box, items, way);
     return { uidValidity, uids };
@@ -286,7 +286,6 @@ export class HookedMailAccess implements MailAccess {
     return guarded(() => hooks.gate('copy.before', request, this.#context));
   }
 
-  async expunge(
   /**
    * Before messages are copied or moved into another account: rights, `copy.before`, and for MOVE `expunge.before`, as they leave this account.
    * @throws MailError forbidden, held, locked, policy, no-such-mailbox, no-such-target
@@ -315,6 +314,7 @@ export class HookedMailAccess implements MailAccess {
     return this.#committed(this.mail.endTransfer(box, uids, note, this.#origin));
   }
 
+  async expunge(
     box: MailboxId,
     uids: UidRuns,
     cause: GoneCause,
@@ -387,8 +387,8 @@ export class HookedMailAccess implements MailAccess {
 
   async authorize(box: MailboxId, uids: UidRuns, wants: 'metadata' | 'content'): Promise<void> {
     const { hooks, codecs } = this.#parts;
-    if (hooks.has('fetch.authorize')) {
     this.guest?.require(box, 'r');
+    if (hooks.has('fetch.authorize')) {
       const mailbox = mailboxRef(this.#id, this.#known(box));
       await guarded(() => hooks.gate('fetch.authorize', { mailbox, uids: uidRanges(uids), wants }, this.#context));
     }
