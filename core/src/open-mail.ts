@@ -22,6 +22,7 @@ import type { HookMetrics } from './plugins/metrics.ts';
 import { PluginHost } from './plugins/plugin-host.ts';
 import { MemoryBus } from './store/memory/memory-bus.ts';
 import { MemoryStore } from './store/memory/memory-store.ts';
+import { openMongoStore } from './store/mongodb/mongo-store.ts';
 import { RedisBus } from './store/redis/redis-bus.ts';
 import { openSqliteStore } from './store/sqlite/sqlite-store.ts';
 import type { Bus, Store } from './store/store.ts';
@@ -120,6 +121,18 @@ export async function openMail(options: OpenMailOptions): Promise<OpenMail> {
 
 async function openStore({ config, log, onStoreFailure }: OpenMailOptions): Promise<Store> {
   if (config.store.driver === 'memory') return new MemoryStore({});
+  if (config.store.driver === 'mongodb') {
+    const { url, database, writeConcern, timeoutMs, retryMs, connections } = config.store.mongodb;
+    return openMongoStore({
+      url: url?.reveal() ?? '',
+      database,
+      writeConcern,
+      timeoutMs,
+      retryMs,
+      connections,
+      onTidyFailure: (error) => log.error({ err: error }, 'the store could not be tidied up'),
+    });
+  }
   return openSqliteStore({
     folder: config.data,
     synchronous: config.store.synchronous,
