@@ -5,7 +5,7 @@
 import { type Account, type Actor, Locked, type Session } from '@pochard/plugin-sdk';
 import type { Follower } from '../plugins/hook-calls.ts';
 import { createActor } from '../plugins/identities.ts';
-import { type AccountId, JournalPruned, type Seq } from '../store/store.ts';
+import { type AccountId, type Bus, JournalPruned, type Lease, type Seq } from '../store/store.ts';
 import type { Entry } from './journal/entry.ts';
 import { decodeEntry } from './journal/entry-codec.ts';
 import type { JournalEvents } from './journal-events.ts';
@@ -16,6 +16,8 @@ import { sdkAccountId } from './sdk-values.ts';
 const PAGE = 100;
 /** Between looks when nobody calls {@link JournalFollowers.poke}: another instance's commits, and what is due again. */
 const LOOK_MS = 2_000;
+/** Of several instances one follows for an observer; when it dies, another goes on after so long. */
+const LEASE_MS = 15_000;
 const SET_ASIDE_AFTER_MS = 3 * 86_400_000;
 const BACKOFF_MS = [1_000, 5_000, 30_000, 120_000, 600_000, 1_800_000, 3_600_000];
 /** Who waits for an unlock is asked again then; this is for unlocks that nobody told of. */
@@ -24,6 +26,7 @@ const LOCKED_RETRY_MS = 3_600_000;
 export interface FollowersOptions {
   readonly parts: MailParts;
   readonly events: JournalEvents;
+  readonly bus: Pick<Bus, 'lease'>;
   /** Open sessions of an account here, for content that only its owner can open. */
   readonly sessionsOf: (account: AccountId) => readonly Session[];
   /** Settles after `ms`, or at once when the signal aborts; never rejects. */
@@ -86,38 +89,44 @@ export class JournalFollowers {
   async #adapt(): Promise<void> {
     const { hooks, store } = this.#options.parts;
     const wanted = new Map(hooks.followers().map((follower) => [follower.id, follower]));
-    for (const [id, { stop }] of [...this.#running]) {
-      stop.abort(); // the functions of the former generation are not called again
-      this.#running.delete(id);
-    }
+    const former = new Map(this.#running);
+    for (const { stop } of former.values()) stop.abort(); // the functions of the former generation are not called again
+    this.#running.clear();
     for (const [id, follower] of wanted) {
       await store.feed.register(id, follower.from);
       const stop = new AbortController();
-      this.#running.set(id, { stop, done: this.#run(follower, stop.signal) });
+      const before = former.get(id)?.done ?? Promise.resolve();
+      this.#running.set(id, { stop, done: before.then(() => this.#run(follower, stop.signal)) });
     }
   }
 
   /** Never rejects. */
   async #run(follower: Follower, signal: AbortSignal): Promise<void> {
-    const { parts, sleep } = this.#options;
+    const { parts, sleep, bus } = this.#options;
+    let lease: Lease | undefined;
     while (!signal.aborted) {
       const poked = this.#poked.signal;
       try {
-        const isBusy = (await this.#retryDue(follower, signal)) || (await this.#page(follower, signal));
-        if (isBusy) continue;
+        if (lease?.held !== true) lease = await bus.lease(`follow/${follower.id}`, LEASE_MS);
+        if (lease !== undefined) {
+          const isBusy = (await this.#retryDue(follower, lease, signal)) || (await this.#page(follower, lease, signal));
+          if (isBusy) continue;
+        }
       } catch (error) {
         parts.log.error({ follower: follower.id, err: error }, 'the journal could not be followed');
       }
-      await sleep(LOOK_MS, AbortSignal.any([signal, poked]));
+      // Who follows elsewhere is not made quicker by what is committed here.
+      await sleep(LOOK_MS, lease === undefined ? signal : AbortSignal.any([signal, poked]));
     }
+    await lease?.release();
   }
 
-  async #page(follower: Follower, signal: AbortSignal): Promise<boolean> {
+  async #page(follower: Follower, lease: Lease, signal: AbortSignal): Promise<boolean> {
     const { feed } = this.#options.parts.store;
     const rows = await feed.next(follower.id, PAGE);
     const held = new Set<AccountId>();
     for (const { position, account, entry } of rows) {
-      if (signal.aborted) return true;
+      if (signal.aborted || !lease.held) return true;
       // Parked by an earlier row of this page: the feed will offer the rest again when it is freed.
       if (!held.has(account)) {
         const failure = await this.#deliver(follower, account, decodeEntry(entry), { since: 0, attempts: 0, isLocked: false });
@@ -132,11 +141,11 @@ export class JournalFollowers {
   }
 
   /** @returns whether anything was due */
-  async #retryDue(follower: Follower, signal: AbortSignal): Promise<boolean> {
+  async #retryDue(follower: Follower, lease: Lease, signal: AbortSignal): Promise<boolean> {
     const { store, now, mails } = this.#options.parts;
     let wasDue = false;
     for (const { account, seq, error, retryAt } of await store.feed.parked(follower.id)) {
-      if (retryAt === undefined || retryAt > now() || signal.aborted) continue;
+      if (retryAt === undefined || retryAt > now() || signal.aborted || !lease.held) continue;
       wasDue = true;
       let entry: Entry | undefined;
       try {

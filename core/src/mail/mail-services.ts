@@ -120,7 +120,7 @@ export function createMailServices(options: MailServicesOptions): RunningMailSer
   const delivery = new DeliveryService(parts, new Recipients(parts, creation), spool);
   const quotaOf = async (id: AccountId) => (await directory.get(id))?.quotaOctets ?? settings.defaultQuotaOctets;
   const events = new JournalEvents({ quotaOf });
-  const followers = new JournalFollowers({ parts, events, sessionsOf: (id) => sessions.of(id), sleep: options.sleep });
+  const followers = new JournalFollowers({ parts, events, bus, sessionsOf: (id) => sessions.of(id), sleep: options.sleep });
   const searchIndexer =
     searchIndex === undefined
       ? // Switched off, nobody reads on: the journal must not wait for it.
