@@ -5,6 +5,7 @@ import { decodeHeaderText } from '../../mime/header-text.ts';
 import { MAX_HEADER_FIELD_OCTETS } from '../../mime/limits.ts';
 import { headerText, type TextRange, TextRangeDecoder } from '../../mime/search-text.ts';
 import { foldHeader } from '../search/header-fold.ts';
+import { shownAddresses } from '../search/shown-addresses.ts';
 import {
   BODY_SPACE,
   FIELD_SPACES,
@@ -80,6 +81,7 @@ export function documentTerms(document: Document | OpaqueDocument, term: AddTerm
 }
 
 const FIELD_NUMBERS = new Map<string, number>(FIELD_SPACES.map((name, space) => [name, space]));
+const SUBJECT = FIELD_SPACES.indexOf('subject');
 
 /** Values as search/head-view compares them. */
 function fieldTerms(head: Uint8Array, term: AddTerm): boolean {
@@ -92,6 +94,8 @@ function fieldTerms(head: Uint8Array, term: AddTerm): boolean {
     const raw = octets.toString('latin1', valueStart, Math.min(end, valueStart + MAX_HEADER_FIELD_OCTETS));
     const value = foldHeader(decodeHeaderText(raw).trim());
     if (value.length > VALUE_UNITS || value.includes('\n')) isKnown = false;
+    else if (space !== SUBJECT && shownAddresses(raw, value) !== undefined)
+      isKnown = false; // FROM and its like find more than HEADER
     else term(space, value, 0, value.length);
   }
   return isKnown;

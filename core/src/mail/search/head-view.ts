@@ -4,6 +4,7 @@ import { MAX_HEADER_FIELD_OCTETS } from '../../mime/limits.ts';
 import { asBuffer } from '../../mime/octets.ts';
 import { headerText } from '../../mime/search-text.ts';
 import { foldHeader } from './header-fold.ts';
+import { shownAddresses } from './shown-addresses.ts';
 
 const LF = 0x0a;
 const CR = 0x0d;
@@ -21,7 +22,12 @@ interface Found {
   readonly ends: number[];
   /** All values, folded. */
   folded: string | undefined;
+  /** What the values hold as addresses beyond that. */
+  shown: string | undefined;
 }
+
+/** After the name of a field that is looked at as ENVELOPE shows it, too: no field has it in its name. */
+export const AS_ADDRESSES = ':';
 
 /**
  * The header block of one message after the other, as the keys of one query look at it: only the fields that the query names are decoded,
@@ -29,6 +35,9 @@ interface Found {
  */
 export class HeadView {
   readonly #fields = new Map<string, number>();
+  /** By field: the one under whose number its occurrences are kept. */
+  readonly #kept: number[] = [];
+  readonly #isAddresses: boolean[] = [];
   /** Whether a field that is wanted begins with this octet. */
   readonly #initials = new Uint8Array(256);
   readonly #longestName: number;
@@ -37,11 +46,16 @@ export class HeadView {
   #found: (Found | undefined)[] | undefined;
   #text: string | undefined;
 
-  /** `names`: printable ASCII in lower case, without repeats; their index is the number of the field. */
+  /** `names`: printable ASCII in lower case, without repeats, perhaps with `AS_ADDRESSES`; their index is the number of the field. */
   constructor(names: readonly string[]) {
     let longest = 0;
-    for (const [field, name] of names.entries()) {
-      this.#fields.set(name, field);
+    for (const [field, wanted] of names.entries()) {
+      const isAddresses = wanted.endsWith(AS_ADDRESSES);
+      const name = isAddresses ? wanted.slice(0, -1) : wanted;
+      const kept = this.#fields.get(name) ?? field;
+      this.#fields.set(name, kept);
+      this.#kept.push(kept);
+      this.#isAddresses.push(isAddresses);
       longest = Math.max(longest, name.length);
       const initial = name.charCodeAt(0);
       this.#initials[initial] = 1;
@@ -63,8 +77,16 @@ export class HeadView {
     if (found === undefined) return false;
     if (needle === '') return true;
     found.folded ??= this.#values(found).join(SEPARATOR);
-    if (!found.folded.includes(needle)) return false;
+    if (!found.folded.includes(needle)) return this.#isAddresses[field] === true && this.#shownContains(found, needle);
     return !needle.includes(SEPARATOR) || this.#values(found).some((value) => value.includes(needle));
+  }
+
+  #shownContains(found: Found, needle: string): boolean {
+    if (found.shown === undefined) {
+      const values = this.#values(found);
+      found.shown = values.map((value, index) => shownAddresses(this.#raw(found, index), value) ?? '').join(SEPARATOR);
+    }
+    return found.shown.includes(needle) && !needle.includes(SEPARATOR);
   }
 
   /** The whole block, decoded. */
@@ -90,7 +112,7 @@ export class HeadView {
 
   #occurrences(field: number): Found | undefined {
     this.#found ??= this.#scan();
-    return this.#found[field];
+    return this.#found[this.#kept[field] ?? field];
   }
 
   #scan(): (Found | undefined)[] {
@@ -106,7 +128,7 @@ export class HeadView {
         const start = field === undefined ? -1 : valueStart(octets, nameEnd);
         if (field !== undefined && start >= 0) {
           while (lf >= 0 && (octets[lf + 1] === SPACE || octets[lf + 1] === TAB)) lf = octets.indexOf(LF, lf + 1);
-          const found = all[field] ?? { starts: [], ends: [], folded: undefined };
+          const found = all[field] ?? { starts: [], ends: [], folded: undefined, shown: undefined };
           all[field] = found;
           found.starts.push(start);
           found.ends.push(lf < 0 ? octets.length : lf + 1);

@@ -1,6 +1,9 @@
 /** For tests: the meaning of SEARCH, a message and a key at a time, reading everything. */
 import type { SearchQuery } from '@pochard/plugin-sdk';
+import { parseAddressList } from '../../mime/address.ts';
 import { fold } from '../../mime/fold.ts';
+import { headerFieldRanges } from '../../mime/header-fields.ts';
+import { decodeHeaderText } from '../../mime/header-text.ts';
 import { bodyText, headerText, headerTexts } from '../../mime/search-text.ts';
 import { contentAtRow, DATE, FLAGS, modSeqAtRow, SAVED, SIZE } from '../journal/layout.ts';
 import { foldHeader } from './header-fold.ts';
@@ -23,6 +26,14 @@ export function naiveSearch(box: TestMailbox, query: SearchQuery, within: Uint32
   return found;
 }
 
+function headerFieldsNamed(head: Uint8Array, wanted: string): string[] {
+  const octets = Buffer.from(head);
+  const ranges = [...headerFieldRanges(octets)].filter(
+    ({ start, nameEnd }) => octets.toString('latin1', start, nameEnd).toLowerCase() === wanted,
+  );
+  return ranges.map(({ valueStart, end }) => octets.toString('latin1', valueStart, end));
+}
+
 function matches(query: SearchQuery, row: Row): boolean {
   const { box, words, at, uid } = row;
   const message = box.content.message(contentAtRow(words, at));
@@ -35,6 +46,14 @@ function matches(query: SearchQuery, row: Row): boolean {
     headerTexts(parsed.head)
       .get(name.toLowerCase())
       ?.some((value) => foldHeader(value).includes(foldHeader(contains))) ?? false;
+  const inAddresses = (name: string, contains: string) =>
+    headerFieldsNamed(parsed.head, name).some((raw) =>
+      parseAddressList(raw).some(({ name: display, mailbox, host }) =>
+        [display, host === undefined || host === 'MISSING_DOMAIN' || mailbox === 'MISSING_MAILBOX' ? undefined : `${mailbox}@${host}`].some(
+          (text) => text !== undefined && foldHeader(decodeHeaderText(text)).includes(foldHeader(contains)),
+        ),
+      ),
+    );
   switch (query.op) {
     case 'all':
       return true;
@@ -78,7 +97,9 @@ function matches(query: SearchQuery, row: Row): boolean {
         foldHeader(headerText(parsed.head)).includes(foldHeader(query.contains)) ||
         fold(bodyText(octets, parsed.parts, { scope: 'text', limit })).includes(fold(query.contains))
       );
-    default:
+    case 'subject':
       return inField(query.op, query.contains);
+    default:
+      return inField(query.op, query.contains) || inAddresses(query.op, query.contains);
   }
 }

@@ -11,6 +11,7 @@ import { resolveFlags } from '../journal/flag-names.ts';
 import { DATE, SAVED, SIZE } from '../journal/layout.ts';
 import { compactRuns } from '../journal/uid-runs.ts';
 import { contentIdOf } from '../sdk-values.ts';
+import { AS_ADDRESSES } from './head-view.ts';
 import { foldHeader } from './header-fold.ts';
 
 /** Levels of a query; the grammar of IMAP stops earlier, a plugin may not. */
@@ -50,7 +51,7 @@ export type Node = { readonly kind: 'const'; readonly value: boolean } | Group |
 
 export interface Plan {
   readonly root: Node;
-  /** Header fields that keys name, in lower case. */
+  /** Header fields that keys name, in lower case, as `HeadView` wants them. */
   readonly fields: readonly string[];
   /** Of the Date field, when a key compares it. */
   readonly dateField: number;
@@ -127,6 +128,7 @@ class Planner {
       case 'to':
       case 'cc':
       case 'bcc':
+        return this.#field(query.op, query.contains, not, AS_ADDRESSES);
       case 'subject':
         return this.#field(query.op, query.contains, not);
       case 'header':
@@ -155,10 +157,10 @@ class Planner {
     return { kind: 'range', column, from: Math.ceil(from / 1000), before: Math.ceil(before / 1000), not };
   }
 
-  #field(name: string, contains: string, not: boolean): Node {
+  #field(name: string, contains: string, not: boolean, as: '' | typeof AS_ADDRESSES = ''): Node {
     // ftext of RFC 5322 §3.6.8; no field has another name
     if (!/^[\x21-\x39\x3b-\x7e]+$/.test(name)) return constant(not);
-    return { kind: 'field', field: this.#fieldNumber(name.toLowerCase()), needle: foldHeader(contains), slot: this.slots++, not };
+    return { kind: 'field', field: this.#fieldNumber(name.toLowerCase() + as), needle: foldHeader(contains), slot: this.slots++, not };
   }
 
   #body(contains: string, scope: SearchScope, not: boolean): Node {
