@@ -105,11 +105,11 @@ class ServerParts implements RunningServer {
     this.mail.services.submissionQueue.start();
     this.#measure();
     this.#every(POLL_MS, 'accounts could not be polled', () => this.mail.mails.poll());
+    this.#every(POLL_MS, 'moves between accounts could not be looked through', () => this.mail.services.sharing.transfers.resume());
     this.#state = 'ready';
     if (this.#options.worker === undefined) await writeRunFile(config.data, this.listeners);
     for (const listener of this.listeners) log.info({ ...listener }, 'listening');
   }
-    this.#every(POLL_MS, 'moves between accounts could not be looked through', () => this.mail.services.sharing.transfers.resume());
 
   async reload(config: Config): Promise<void> {
     await this.#tls?.reload();
