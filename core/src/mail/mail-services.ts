@@ -1,5 +1,6 @@
 /** Puts the mail services together: what `main` calls after it has a store, a bus and a plugin host. */
 import { randomBytes } from 'node:crypto';
+import dns from 'node:dns/promises';
 import type { LoginThrottle } from '../net/throttle.ts';
 import type { CredentialCache } from '../passwords/credential-cache.ts';
 import type { Passwords } from '../passwords/passwords.ts';
@@ -52,6 +53,9 @@ export interface MailServicesOptions {
   readonly now: () => number;
   /** Settles after `ms`, or at once when the signal aborts; never rejects. */
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Of the name system; Node's own when absent. `mxPort` is another one than 25 in tests only. */
+  readonly resolver?: MailResolver;
+  readonly mxPort?: number;
   /** What the plugin host was made with: bound here. */
   readonly host?: MailHostServices;
 }
@@ -63,14 +67,14 @@ export interface RunningMailServices extends MailServices {
   readonly followers: JournalFollowers;
   /** Makes the search index: start and stop as `followers`. */
   readonly searchIndexer: Pick<SearchIndexer, 'start' | 'stop'>;
-  /** Entries as the SDK's events, for SSE and push. */
-  readonly events: JournalEvents;
-  /** For what else is built on the same parts (search, fsck, import). */
-  readonly parts: MailParts;
   readonly sharing: SharingService;
   readonly submissions: SubmissionService;
   /** Sends what is queued: start when everything else runs, stop before the store closes. */
   readonly submissionQueue: QueueRunner;
+  /** Entries as the SDK's events, for SSE and push. */
+  readonly events: JournalEvents;
+  /** For what else is built on the same parts (search, fsck, import). */
+  readonly parts: MailParts;
 }
 
 export function createMailServices(options: MailServicesOptions): RunningMailServices {
