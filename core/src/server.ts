@@ -247,7 +247,7 @@ class ServerParts implements RunningServer {
   async #openHttp(): Promise<void> {
     const { config, log } = this.#options;
     if (config.http.listeners.length === 0) return;
-    const { accounts, delivery, spool, events } = this.mail.services;
+    const { accounts, delivery, submissions, submissionQueue, spool, events } = this.mail.services;
     const { hooks, services } = this.mail;
     const administrator = createActor({ type: 'admin', name: 'api' });
     const clients = new HttpClients();
@@ -256,6 +256,8 @@ class ServerParts implements RunningServer {
       cleartextLogin: config.auth.cleartextLogin,
       accounts,
       delivery,
+      submissions,
+      submissionQueue,
       spool,
       administrator,
       hooks,

@@ -7,7 +7,15 @@ import { join } from 'node:path';
 import type { Config } from '../config/schema.ts';
 import type { Explainable } from '../mail/explainable.ts';
 import type { PluginInfo } from '../mail/plugin-administration.ts';
-import type { AccountRecord, AppPassword, MadeAppPassword, NewAccount, NewAppPassword } from '../mail/services.ts';
+import type {
+  AccountRecord,
+  AppPassword,
+  MadeAppPassword,
+  NewAccount,
+  NewAppPassword,
+  QueuedSubmission,
+  SubmissionQueue,
+} from '../mail/services.ts';
 
 export interface NewMessage {
   readonly mailbox: string;
@@ -33,6 +41,7 @@ export interface AppPasswordAdministration {
 export interface Administration {
   readonly plugins: PluginInspection;
   readonly appPasswords: AppPasswordAdministration;
+  readonly queue: SubmissionQueue;
   create(account: NewAccount): Promise<AccountRecord>;
   /** One failed account does not stop the others. */
   createMany(accounts: AsyncIterable<NewAccount>): AsyncIterable<BulkOutcome>;
@@ -196,8 +205,27 @@ class RemoteAdministration implements Administration {
       for (const line of ((await this.#json('POST', path, { args })) as { readonly lines: readonly string[] }).lines) print(line);
     },
   };
+  readonly queue: SubmissionQueue = {
+    list: async ({ after, limit }) => {
+      const query = new URLSearchParams({ limit: String(limit), ...(after === undefined ? {} : { after }) });
+      const { messages } = (await this.#json('GET', `/v1/queue?${query}`)) as { readonly messages: readonly QueuedView[] };
+      return messages.map(({ submittedAt, dueAt, ...rest }) => ({ ...rest, submittedAt: Date.parse(submittedAt), dueAt: Date.parse(dueAt) }));
+    },
+    retry: (id) => this.#found('POST', `/v1/queue/${encodeURIComponent(id)}/retry`),
+    delete: (id) => this.#found('DELETE', `/v1/queue/${encodeURIComponent(id)}`),
+  };
   async close(): Promise<void> {}
 
+  /** @returns false for 404 */
+  async #found(method: string, path: string): Promise<boolean> {
+    try {
+      await this.#json(method, path);
+      return true;
+    } catch (error) {
+      if (error instanceof ServerRefusal && error.status === 404) return false;
+      throw error;
+    }
+  }
   async #json(method: string, path: string, body?: unknown): Promise<unknown> {
     return this.#send(method, path, body === undefined ? undefined : JSON.stringify(body), 'application/json');
   }
@@ -214,7 +242,7 @@ class RemoteAdministration implements Administration {
     const value: unknown = text === '' ? undefined : JSON.parse(text);
     if (reply.ok) return value;
     const { title } = (value ?? {}) as { title?: string };
-    throw new Error(title ?? `the server answered ${reply.status}`);
+    throw new ServerRefusal(title ?? `the server answered ${reply.status}`, reply.status);
   }
 }
 
@@ -222,6 +250,16 @@ type AppPasswordAnswer = Omit<AppPassword, 'createdAt' | 'expiresAt'> & { readon
 function appPasswordOf({ id, label, scope, networks, createdAt, expiresAt }: AppPasswordAnswer): AppPassword {
   const end = expiresAt === undefined ? undefined : Date.parse(expiresAt);
   return { id, label, scope, networks, createdAt: Date.parse(createdAt), expiresAt: end };
+}
+
+type QueuedView = Omit<QueuedSubmission, 'submittedAt' | 'dueAt'> & { readonly submittedAt: string; readonly dueAt: string };
+
+class ServerRefusal extends Error {
+  readonly status: number;
+  constructor(text: string, status: number) {
+    super(text);
+    this.status = status;
+  }
 }
 
 function recordOf(view: unknown): AccountRecord {

@@ -34,6 +34,9 @@ class LocalAdministration implements Administration {
     };
   }
 
+  get queue() {
+    return this.#mail.services.submissionQueue;
+  }
   get #accounts() {
     return this.#mail.services.accounts;
   }

@@ -12,6 +12,7 @@ import { remoteAdministration, runningServer } from './administration.ts';
 import { appPasswordCommands } from './app-password-commands.ts';
 import { importCommand } from './import-command.ts';
 import { type Terminal, UsageError } from './output.ts';
+import { queueCommands } from './queue-commands.ts';
 import { foreignCommand, pluginCommands, runForeign } from './plugin-commands.ts';
 
 export interface ProgramParts {
@@ -109,6 +110,7 @@ export async function run(args: readonly string[], parts: ProgramParts): Promise
   accountCommands(program, withAdministration, terminal);
   appPasswordCommands(program, withAdministration, terminal);
   pluginCommands(program, withAdministration, terminal);
+  queueCommands(program, withAdministration, terminal);
   importCommand(program, withAdministration, terminal, async () => (await loadConfig(sources())).limits.messageOctets);
   // Commander's own settings are per command: the options above may also stand behind the command's name.
   for (const command of everyCommand(program)) command.exitOverride().enablePositionalOptions(false);

@@ -18,9 +18,10 @@ import { type MeOptions, meRoutes } from './me.ts';
 import { messageRoutes } from './messages.ts';
 import { type PluginRouteOptions, pluginRoutes } from './plugins.ts';
 import { sendProblem } from './replies.ts';
-import type { Api, ApiServices } from './resources.ts';
+import type { Api } from './resources.ts';
+import { type SubmissionRouteOptions, submissionRoutes } from './submissions.ts';
 
-export interface HttpServerOptions extends ApiServices, PluginRouteOptions, MeOptions {
+export interface HttpServerOptions extends SubmissionRouteOptions, PluginRouteOptions, MeOptions {
   readonly token: string;
   readonly version: string;
   readonly translate: TranslateEntry;
@@ -84,6 +85,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Api>
     // Raw messages are streams, however large.
     api.addContentTypeParser('message/rfc822', (_request, payload, done) => done(null, payload));
     deliveryRoutes(api, options);
+    submissionRoutes(api, options);
     messageRoutes(api, options);
     pluginRoutes(api, options);
     eventRoutes(api, options, options.translate);

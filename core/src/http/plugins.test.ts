@@ -47,6 +47,8 @@ async function api(t: TestContext, plugins: readonly GivenPlugin[]) {
   const server = await createHttpServer({
     accounts: mail.accounts,
     delivery: mail.delivery,
+    submissions: mail.submissions,
+    submissionQueue: mail.submissionQueue,
     spool: mail.spool,
     administrator,
     hooks: mail.hooks,

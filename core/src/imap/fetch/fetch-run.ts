@@ -10,6 +10,7 @@ import type { ContentId } from '../../store/store.ts';
 import type { CommandContext } from '../command.ts';
 import { ImapNo } from '../errors.ts';
 import { textNstring } from '../grammar/write.ts';
+import { LineBytes } from '../line-bytes.ts';
 import type { Responder } from '../responder.ts';
 import { from } from '../run-cuts.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
@@ -76,15 +77,13 @@ export class FetchRun {
 
   async #rows(uids: UidRuns): Promise<void> {
     const items = this.#plan.rowItems ?? [];
+    const lines = new LineBytes(this.#respond);
     for (let rest = uids; rest.length > 0; ) {
       let next = 0;
       let left = ROWS;
-      let text = '';
       this.#view.visit(rest, (words, at, uid, sequence) => {
         if (modSeqAtRow(words, at) <= this.#changedSince) return true;
         if (left === 0) {
-          this.#respond.lines(text);
-          text = '';
           left = ROWS;
           if (this.#respond.isFull || this.#slice.isOver) {
             next = uid;
@@ -92,10 +91,14 @@ export class FetchRun {
           }
         }
         left -= 1;
-        text += `${this.#opening(uid, sequence)}${this.#rowText.all(items, words, at, uid)})\r\n`;
+        lines.text('* ');
+        lines.number(this.#isUidOnly ? uid : sequence);
+        lines.text(this.#isUidOnly ? ' UIDFETCH (' : ' FETCH (');
+        this.#rowText.write(lines, items, words, at, uid);
+        lines.text(')\r\n');
         return true;
       });
-      if (text !== '') this.#respond.lines(text);
+      lines.flush();
       rest = next === 0 ? NO_UIDS : from(rest, next);
       await this.#breathe();
     }

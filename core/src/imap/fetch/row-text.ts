@@ -4,6 +4,7 @@ import { contentAtRow, DATE, FLAGS, modSeqAtRow, SAVED, SIZE } from '../../mail/
 import { emailIdText } from '../../mail/sdk-values.ts';
 import type { ContentId } from '../../store/store.ts';
 import { dateTimeWriter } from '../grammar/write.ts';
+import type { LineBytes } from '../line-bytes.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
 import type { RowItem } from './fetch-plan.ts';
 
@@ -17,10 +18,27 @@ export class RowText {
   }
 
   /** The items with spaces between. */
-  all(items: readonly RowItem[], words: Uint32Array, at: number, uid: number): string {
-    let text = this.item(items[0] ?? 'UID', words, at, uid);
-    for (let index = 1; index < items.length; index++) text += ` ${this.item(items[index] as RowItem, words, at, uid)}`;
-    return text;
+  write(lines: LineBytes, items: readonly RowItem[], words: Uint32Array, at: number, uid: number): void {
+    for (let index = 0; index < items.length; index++) {
+      if (index > 0) lines.text(' ');
+      const item = items[index] as RowItem;
+      switch (item) {
+        case 'UID':
+          lines.text('UID ');
+          lines.number(uid);
+          break;
+        case 'FLAGS':
+          lines.text('FLAGS ');
+          lines.text(this.#view.flagText(words[at + FLAGS] as number, uid));
+          break;
+        case 'RFC822.SIZE':
+          lines.text('RFC822.SIZE ');
+          lines.number(words[at + SIZE] as number);
+          break;
+        default:
+          lines.text(this.item(item, words, at, uid));
+      }
+    }
   }
 
   item(item: RowItem, words: Uint32Array, at: number, uid: number): string {
