@@ -209,7 +209,11 @@ class RemoteAdministration implements Administration {
     list: async ({ after, limit }) => {
       const query = new URLSearchParams({ limit: String(limit), ...(after === undefined ? {} : { after }) });
       const { messages } = (await this.#json('GET', `/v1/queue?${query}`)) as { readonly messages: readonly QueuedView[] };
-      return messages.map(({ submittedAt, dueAt, ...rest }) => ({ ...rest, submittedAt: Date.parse(submittedAt), dueAt: Date.parse(dueAt) }));
+      return messages.map(({ submittedAt, dueAt, ...rest }) => ({
+        ...rest,
+        submittedAt: Date.parse(submittedAt),
+        dueAt: Date.parse(dueAt),
+      }));
     },
     retry: (id) => this.#found('POST', `/v1/queue/${encodeURIComponent(id)}/retry`),
     delete: (id) => this.#found('DELETE', `/v1/queue/${encodeURIComponent(id)}`),

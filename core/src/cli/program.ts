@@ -12,8 +12,8 @@ import { remoteAdministration, runningServer } from './administration.ts';
 import { appPasswordCommands } from './app-password-commands.ts';
 import { importCommand } from './import-command.ts';
 import { type Terminal, UsageError } from './output.ts';
-import { queueCommands } from './queue-commands.ts';
 import { foreignCommand, pluginCommands, runForeign } from './plugin-commands.ts';
+import { queueCommands } from './queue-commands.ts';
 
 export interface ProgramParts {
   readonly terminal: Terminal;
