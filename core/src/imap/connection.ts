@@ -410,7 +410,9 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
       if (command.uidForm === true && !uid && this.session.isUidOnly) throw new ImapBad('Use the UID form', 'UIDREQUIRED'); // RFC 9586 §3.1
       const context = new CommandContext(this.session, running.tag, uid, client.literals);
       const given = command.args(cursor);
-      const waking = command.leavesAtRest === true ? undefined : this.session.wake();
+      const wake = () => (command.leavesAtRest === true ? undefined : this.session.wake());
+      const looking = command.looksAnew === true ? this.session.lookAnew() : undefined;
+      const waking = looking === undefined ? wake() : looking.then(wake);
       const result = waking === undefined ? command.handle(context, given) : waking.then(() => command.handle(context, given));
       if (result instanceof Promise) this.#later(result, running);
       else this.#succeeded(result, running);

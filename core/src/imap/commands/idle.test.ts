@@ -33,6 +33,25 @@ test('IDLE tells messages, flags and expunges as they happen', async (t) => {
   await client.hears('x OK IDLE done');
 });
 
+test('IDLE tells of messages that come in the same change in which others go', async (t) => {
+  const house = await imapHouse(t);
+  const other = await house.select();
+  for (let count = 0; count < 3; count += 1) await other.append('INBOX', HELLO);
+  const client = await house.login();
+  await client.run('ENABLE IMAP4rev2'); // whose \Recent they are is not the point here
+  await client.run('SELECT INBOX');
+  client.send('x IDLE\r\n');
+  await client.hears('+ idling');
+  await other.run('MOVE 1:2 INBOX');
+  await client.hears('* 2 EXPUNGE');
+  await client.hears('* 1 EXPUNGE');
+  await client.hears('* 3 EXISTS');
+  await other.run(`REPLACE 1 INBOX {${HELLO.length}+}\r\n${HELLO}`);
+  await client.hears('* 1 EXPUNGE');
+  await client.hears('* 3 EXISTS');
+  client.send('DONE\r\n');
+});
+
 test('IDLE begins with what was not told yet, and works with no mailbox selected', async (t) => {
   const house = await imapHouse(t);
   const client = await house.select();
