@@ -8,7 +8,7 @@ function positions({ first, last }: PartialRange, count: number): readonly [star
   return first > 0 ? [Math.min(first - 1, count), Math.min(last, count)] : [Math.max(0, count + last), Math.max(0, count + first + 1)];
 }
 
-export function partOf<Numbers extends Uint32Array | Float64Array>(numbers: Numbers, range: PartialRange): Numbers {
+export function partOf<Numbers extends Uint32Array | Float64Array | Uint8Array>(numbers: Numbers, range: PartialRange): Numbers {
   return numbers.subarray(...positions(range, numbers.length)) as Numbers;
 }
 

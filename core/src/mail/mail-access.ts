@@ -30,6 +30,7 @@ import { FLAGS } from './journal/layout.ts';
 import { countUids, intersectUids, NO_UIDS, runOf, runsOf, subtractUids, unionUids } from './journal/uid-runs.ts';
 import type { MailParts } from './mail-parts.ts';
 import { accountIdOf, isSpecialUse, mailboxRef, messageRef, uidRanges } from './sdk-values.ts';
+import { expandFuzzy } from './search/fuzzy.ts';
 import { searchMailbox } from './search/search.ts';
 import type { AppendMessage, ContentReader, MailAccess } from './services.ts';
 import type { GuestAccess } from './sharing/sharing.ts';
@@ -411,12 +412,13 @@ export class HookedMailAccess implements MailAccess {
       asked = await guarded(() => hooks.transform('search.rewrite', query, { ...context, mailboxes }));
     }
     await this.authorize(box, options.within, looksInside(asked) ? 'content' : 'metadata');
+    const exact = expandFuzzy(asked, 'stems');
     const deps = { content: this.content, log };
     const find = async (within: UidRuns) => {
       const state = await this.mail.state(box);
       // Mail of a sealed account is in no index.
       const isIndexed = searchIndex !== undefined && !this.account.sealed;
-      const narrowed = isIndexed ? await searchIndex.narrow(this.#id, asked, state, within, options.signal) : asked;
+      const narrowed = isIndexed ? await searchIndex.narrow(this.#id, exact, state, within, options.signal) : exact;
       return searchMailbox(deps, narrowed, state, within, options.signal);
     };
     if (!hooks.has('search.plan')) return find(options.within);

@@ -31,7 +31,7 @@ export const multisearch = defineCommand({
     const { session } = context;
     const { returns, key, charset } = program;
     if (charset !== undefined && session.names.utf8 && !session.isRev2) throw new ImapBad('CHARSET is not allowed after UTF8=ACCEPT');
-    if (returns !== undefined && (returns.update || returns.context || returns.partial !== undefined))
+    if (returns !== undefined && (returns.update || returns.context || returns.relevancy))
       throw new ImapBad('RETURN option is not supported');
     const view = session.selected;
     const isSelectedOnly = sources === undefined || sources.every(({ kind }) => kind === 'SELECTED');

@@ -7,15 +7,16 @@ import { searchProgram } from '../grammar/search.ts';
 import type { SearchProgram, SearchReturn } from '../grammar/syntax-tree.ts';
 import { numberSet, runsOf } from '../grammar/write.ts';
 import { partOf } from '../partial.ts';
+import { relevancyOf, requireFuzzy } from '../relevancy.ts';
 import { asksModSeq, searchQuery } from '../search-query.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
 
-/** SEARCH and UID SEARCH: RFC 3501 §6.4.4, RFC 9051 §6.4.4, RFC 4731 (ESEARCH), RFC 5182 (SEARCHRES), RFC 5032, RFC 7162 §3.1.5, RFC 9394. */
+/** SEARCH and UID SEARCH: RFC 3501 §6.4.4, RFC 9051 §6.4.4, RFC 4731 (ESEARCH), RFC 5182 (SEARCHRES), RFC 5032, RFC 6203 (SEARCH=FUZZY), RFC 7162 §3.1.5, RFC 9394. */
 export const search = defineCommand({
   name: 'SEARCH',
   uidForm: true,
   states: ['selected'],
-  capability: ['ESEARCH', 'SEARCHRES', 'WITHIN', 'PARTIAL'],
+  capability: ['ESEARCH', 'SEARCHRES', 'WITHIN', 'PARTIAL', 'SEARCH=FUZZY'],
   mayExpunge: false,
   args: args({ program: searchProgram }),
 
@@ -27,6 +28,7 @@ export const search = defineCommand({
     if (returns !== undefined && (returns.update || returns.context)) {
       throw new ImapBad('RETURN option is not supported');
     }
+    if (returns?.relevancy === true) requireFuzzy(key);
     const withModSeq = asksModSeq(key);
     if (withModSeq) session.enableCondstore();
     const query = searchQuery(key, view, session.env.now());
@@ -35,8 +37,14 @@ export const search = defineCommand({
     const found = foundMessages(view, uids, context.isUid);
     if (returns?.save === true) view.saved = uidRunsOf(savedUids(returns, uids));
     if (returns !== undefined && savesOnly(returns)) return;
+    const scores =
+      returns?.relevancy === true
+        ? await relevancyOf(query, uids, (asked, within) => access.search(view.box, asked, { within, signal }))
+        : undefined;
     const answer =
-      returns === undefined && !session.isRev2 ? searchLine(found, withModSeq) : esearchLine(context, program, found, withModSeq);
+      returns === undefined && !session.isRev2
+        ? searchLine(found, withModSeq)
+        : esearchLine(context, program, { ...found, scores }, withModSeq);
     await respondLong(context, answer);
   },
 });
@@ -48,6 +56,8 @@ interface Found {
   /** Sequence numbers or UIDs, rising. */
   readonly numbers: Uint32Array;
   readonly modSeqs: Float64Array;
+  /** RELEVANCY (RFC 6203 §4), when asked for. */
+  readonly scores?: Uint8Array | undefined;
 }
 
 /** The session knows all of them: the search was within its view, and who went meanwhile still has a row. */
@@ -91,7 +101,7 @@ function esearchLine({ tag, isUid }: CommandContext, { returns }: SearchProgram,
 }
 
 /** The items of an ESEARCH response, each with a space before it (RFC 4731 §3). */
-export function esearchItems(returns: SearchReturn | undefined, { numbers, modSeqs }: Found, withModSeq: boolean): string {
+export function esearchItems(returns: SearchReturn | undefined, { numbers, modSeqs, scores }: Found, withModSeq: boolean): string {
   const { min, max, all, count, partial } = returns ?? EVERYTHING;
   let line = '';
   if (numbers.length > 0) {
@@ -101,6 +111,8 @@ export function esearchItems(returns: SearchReturn | undefined, { numbers, modSe
   }
   if (partial !== undefined) line += ` PARTIAL (${partial.first}:${partial.last} ${numberSet(runsOf(partOf(numbers, partial))) || 'NIL'})`;
   if (count) line += ` COUNT ${numbers.length}`;
+  if (scores !== undefined && numbers.length > 0 && (all || partial !== undefined))
+    line += ` RELEVANCY (${(partial === undefined ? scores : partOf(scores, partial)).join(' ')})`;
   if (withModSeq && numbers.length > 0) line += ` MODSEQ ${highest(shownModSeqs(modSeqs, returns ?? EVERYTHING))}`;
   return line;
 }

@@ -1,19 +1,20 @@
 import { modSeqAtRow } from '../../mail/journal/layout.ts';
 import { NO_UIDS, runsOf as uidRunsOf } from '../../mail/journal/uid-runs.ts';
 import { MessageRows } from '../../mail/sorting/message-rows.ts';
-import { type SortCriterion, sortMessages, sortsByContent } from '../../mail/sorting/sort-messages.ts';
+import { sortMessages, sortsByContent } from '../../mail/sorting/sort-messages.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { ImapBad } from '../errors.ts';
 import { args } from '../grammar/args.ts';
 import { sortProgram } from '../grammar/sort.ts';
-import type { SearchReturn, SortCriterion as WrittenCriterion } from '../grammar/syntax-tree.ts';
+import type { SearchReturn } from '../grammar/syntax-tree.ts';
 import { numberSet, runsOf } from '../grammar/write.ts';
 import { partOf } from '../partial.ts';
+import { relevancyOf, requireFuzzy } from '../relevancy.ts';
 import { asksModSeq, searchQuery } from '../search-query.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
 import { respondLong, savesOnly } from './search.ts';
 
-/** SORT and UID SORT: RFC 5256, RFC 5957 (SORT=DISPLAY), RFC 5267 §3 (ESORT), RFC 7162 §3.1.6. */
+/** SORT and UID SORT: RFC 5256, RFC 5957 (SORT=DISPLAY), RFC 5267 §3 (ESORT), RFC 6203 §5 (RELEVANCY), RFC 7162 §3.1.6. */
 export const sort = defineCommand({
   name: 'SORT',
   uidForm: true,
@@ -25,7 +26,9 @@ export const sort = defineCommand({
   async handle(context, { program }) {
     const { selected: view, session, access, signal } = context;
     const { returns, key } = program;
-    const criteria = program.criteria.map(supported);
+    const { criteria } = program;
+    const wantsScores = returns?.relevancy === true || criteria.some(({ key: sortKey }) => sortKey === 'RELEVANCY');
+    if (wantsScores) requireFuzzy(key);
     if (returns !== undefined && (returns.update || returns.context)) throw new ImapBad('RETURN option is not supported');
     const withModSeq = asksModSeq(key);
     if (withModSeq) session.enableCondstore();
@@ -34,21 +37,21 @@ export const sort = defineCommand({
     const uids = view.exists === 0 ? new Uint32Array(0) : await access.search(view.box, query, { within: view.everything, signal });
     if (uids.length > 0 && sortsByContent(criteria)) await access.authorize(view.box, uidRunsOf(uids), 'content');
     const found = foundRows(view, uids, context.isUid);
+    const scores = wantsScores
+      ? await relevancyOf(query, found.rows.uids.subarray(0, found.rows.count), (asked, within) =>
+          access.search(view.box, asked, { within, signal }),
+        )
+      : undefined;
+    found.rows.irrelevance = scores?.map((score) => 100 - score);
     const order = await sortMessages({ content: access.content, log: session.env.log }, found.rows, criteria, signal);
     if (returns?.save === true) view.saved = uidRunsOf(savedOf(returns, order).map((index) => found.rows.uids[index] as number));
     if (returns !== undefined && savesOnly(returns)) return;
     await respondLong(
       context,
-      returns === undefined ? sortLine(found, order, withModSeq) : esortLine(context, returns, found, order, withModSeq),
+      returns === undefined ? sortLine(found, order, withModSeq) : esortLine(context, returns, found, order, withModSeq, scores),
     );
   },
 });
-
-/** @throws ImapBad for RELEVANCY, which needs SEARCH=FUZZY (RFC 6203 §5) */
-function supported({ key, reverse }: WrittenCriterion): SortCriterion {
-  if (key === 'RELEVANCY') throw new ImapBad('RELEVANCY is not supported');
-  return { key, reverse };
-}
 
 export interface FoundRows {
   readonly rows: MessageRows;
@@ -91,6 +94,7 @@ function esortLine(
   { numbers, modSeqs }: FoundRows,
   order: Uint32Array,
   withModSeq: boolean,
+  scores: Uint8Array | undefined,
 ): string {
   const { min, max, all, count, partial } = returns;
   const sorted = order.map((index) => numbers[index] as number);
@@ -102,6 +106,8 @@ function esortLine(
   }
   if (partial !== undefined) line += ` PARTIAL (${partial.first}:${partial.last} ${numberSet(runsOf(partOf(sorted, partial))) || 'NIL'})`;
   if (count) line += ` COUNT ${sorted.length}`;
+  if (returns.relevancy && scores !== undefined && order.length > 0 && (all || partial !== undefined))
+    line += ` RELEVANCY (${Array.from(partial === undefined ? order : partOf(order, partial), (index) => scores[index] ?? 1).join(' ')})`;
   if (withModSeq && sorted.length > 0) line += highestModSeq(modSeqs, savedOf(returns, order)).replace(/[()]/g, '');
   return `${line}\r\n`;
 }

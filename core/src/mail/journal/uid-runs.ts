@@ -71,6 +71,24 @@ export function runOf(lo: number, hi: number): UidRuns {
 
 /** From pairs in any order that may overlap or be swapped (`9:3`), as they stand in a sequence set. */
 export function compactRuns(pairs: ArrayLike<number>): UidRuns {
+  return risingRuns(pairs) ?? sortedRuns(pairs);
+}
+
+/** Without an object for each pair: what was runs before, as answers of the search index are. Undefined when they are in another order. */
+function risingRuns(pairs: ArrayLike<number>): UidRuns | undefined {
+  const builder = new UidRunsBuilder(Math.max(1, pairs.length >>> 1));
+  let before = 0;
+  for (let at = 0; at + 1 < pairs.length; at += 2) {
+    const lo = pairs[at] as number;
+    const hi = pairs[at + 1] as number;
+    if (!(lo >= 1 && lo >= before && lo <= hi && hi <= 0xffff_ffff)) return undefined;
+    builder.pushRun(lo, hi);
+    before = lo;
+  }
+  return builder.done();
+}
+
+function sortedRuns(pairs: ArrayLike<number>): UidRuns {
   const sorted: [number, number][] = [];
   for (let at = 0; at + 1 < pairs.length; at += 2) {
     const a = Math.min(Math.max(pairs[at] as number, 1), 0xffff_ffff);

@@ -8,6 +8,8 @@ export class MessageRows {
   /** INTERNALDATE, seconds since 1970. */
   readonly dates: Uint32Array;
   readonly sizes: Uint32Array;
+  /** The less, the better it fits what was searched; all the same when absent. */
+  irrelevance: Uint8Array | undefined;
 
   constructor(capacity: number) {
     this.uids = new Uint32Array(capacity);

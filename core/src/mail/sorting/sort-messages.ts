@@ -10,14 +10,14 @@ import type { MessageRows } from './message-rows.ts';
 import { readMetadata, type SortingDeps } from './metadata-pages.ts';
 import { TextColumn } from './text-column.ts';
 
-export type SortKey = 'ARRIVAL' | 'CC' | 'DATE' | 'DISPLAYFROM' | 'DISPLAYTO' | 'FROM' | 'SIZE' | 'SUBJECT' | 'TO';
+export type SortKey = 'ARRIVAL' | 'CC' | 'DATE' | 'DISPLAYFROM' | 'DISPLAYTO' | 'FROM' | 'RELEVANCY' | 'SIZE' | 'SUBJECT' | 'TO';
 export interface SortCriterion {
   readonly key: SortKey;
   readonly reverse: boolean;
 }
 
 /** A key of which each message has a text. */
-type TextKey = Exclude<SortKey, 'ARRIVAL' | 'DATE' | 'SIZE'>;
+type TextKey = Exclude<SortKey, 'ARRIVAL' | 'DATE' | 'RELEVANCY' | 'SIZE'>;
 const TEXT_OF: Readonly<Record<TextKey, (envelope: EnvelopeReader) => string>> = {
   SUBJECT: (envelope) => baseSubject(decodeHeaderText(envelope.subject() ?? '')).text,
   FROM: (envelope) => mailboxOf(envelope.firstAddress('from')),
@@ -60,7 +60,7 @@ export async function sortMessages(
       for (const [key, column] of texts) column.set(message, TEXT_OF[key](envelope));
     });
   }
-  const ordered: { readonly values: Float64Array | Uint32Array; readonly sign: number }[] = [];
+  const ordered: { readonly values: Float64Array | Uint32Array | Uint8Array; readonly sign: number }[] = [];
   const done = new Set<SortKey>();
   for (const { key, reverse } of criteria) {
     if (done.has(key)) continue; // messages that got so far are equal by it
@@ -79,8 +79,9 @@ export async function sortMessages(
     slice,
   );
 
-  async function valuesOf(key: SortKey): Promise<Float64Array | Uint32Array> {
+  async function valuesOf(key: SortKey): Promise<Float64Array | Uint32Array | Uint8Array> {
     if (key === 'ARRIVAL') return rows.dates;
+    if (key === 'RELEVANCY') return rows.irrelevance ?? new Uint8Array(rows.count); // the best first (RFC 6203 §5)
     if (key === 'SIZE') return rows.sizes;
     if (key === 'DATE') return dates ?? rows.dates;
     const column = texts.get(key);
