@@ -40,6 +40,7 @@ export const features: readonly Feature[] = [
   { capability: 'UTF8=ACCEPT', isOffered: afterLogin }, // RFC 9755
   { capability: 'OBJECTID', isOffered: afterLogin }, // RFC 8474
   { capability: 'UIDONLY', isOffered: afterLogin }, // RFC 9586
+  { capability: 'INPROGRESS', isOffered: afterLogin }, // RFC 9585
 ];
 
 /** Names outside the syntax of a capability would break the line. */

@@ -32,6 +32,8 @@ export interface Command<Args = unknown> {
   readonly mayExpunge: boolean;
   /** Looks at no message: the packed state of a quiet session need not be read for it. */
   readonly leavesAtRest?: true;
+  /** Reports INPROGRESS (RFC 9585) while it runs: until then it writes whole lines only, or holds the reports back. */
+  readonly tellsProgress?: true;
   /** Of everything after the name. */
   readonly args: Reader<Args>;
   handle(context: CommandContext, args: Args): Completion | undefined | Promise<Completion | undefined>;

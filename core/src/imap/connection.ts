@@ -19,6 +19,7 @@ import type { TimerOwner, WheelTimer } from '../net/timer-wheel.ts';
 import { AppendLiterals } from './append-literals.ts';
 import { capabilityText } from './capabilities.ts';
 import { type Command, CommandContext, type Completion } from './command.ts';
+import { CommandProgress } from './command-progress.ts';
 import { CompressedSocket, type CompressedSocketOwner } from './compressed-socket.ts';
 import type { ImapEnvironment } from './environment.ts';
 import { ConnectionGone, ImapBad, ImapBye, type ImapNo, isFault } from './errors.ts';
@@ -190,6 +191,7 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
     if (this.#timer !== undefined) this.#env.wheel.stop(this.#timer);
     this.#timer = undefined;
     this.#appends?.dispose(this.#env.log);
+    this.session.progress?.end();
     this.session.end(this.#endReason);
   }
 
@@ -414,7 +416,7 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
       const looking = command.looksAnew === true ? this.session.lookAnew() : undefined;
       const waking = looking === undefined ? wake() : looking.then(wake);
       const result = waking === undefined ? command.handle(context, given) : waking.then(() => command.handle(context, given));
-      if (result instanceof Promise) this.#later(result, running);
+      if (result instanceof Promise) this.#later(result, running, command);
       else this.#succeeded(result, running);
     } catch (error) {
       this.#failed(error, running);
@@ -427,7 +429,11 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
     return command;
   }
 
-  #later(result: Promise<Completion | undefined>, running: Running): void {
+  #later(result: Promise<Completion | undefined>, running: Running, { tellsProgress }: Command): void {
+    if (tellsProgress === true) {
+      this.session.progress ??= new CommandProgress(this.respond, this.#env.wheel);
+      this.session.progress.begin(running.tag);
+    }
     result.then(
       (completion) => this.#succeeded(completion, running),
       (error: unknown) => this.#failed(error, running),
@@ -488,6 +494,7 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
   /* ── The end of a command ──────────────────────────────────────────────────────────────────────────────────── */
 
   #succeeded(completion: Completion | undefined, running: Running): void {
+    this.session.progress?.end();
     if (this.#isClosed) return;
     if (this.session.login !== undefined && this.#badCommands > 0) this.#badCommands -= 1;
     this.#tell(running, () => {
@@ -497,6 +504,7 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
   }
 
   #failed(error: unknown, running: Running): void {
+    this.session.progress?.end();
     if (error instanceof BrokenReply && !this.#isClosed) {
       this.#crashed(error, running.name);
       return;

@@ -5,6 +5,7 @@ import type { ChannelBindingType } from '../net/channel-binding.ts';
 import type { MailboxId } from '../store/store.ts';
 import type { AppendLiterals } from './append-literals.ts';
 import type { SessionState } from './command.ts';
+import type { CommandProgress } from './command-progress.ts';
 import type { ImapEnvironment } from './environment.ts';
 import { ImapNo } from './errors.ts';
 import type { ParseContext } from './grammar/syntax-tree.ts';
@@ -64,6 +65,8 @@ export class ImapSession implements ViewOwner {
   watch: NotificationWatch | undefined;
   /** `CONDSTORE`, `UTF8_ACCEPT`, `REV2`, `QRESYNC`, `UIDONLY`. */
   enabled = 0;
+  /** Of the command that runs; undefined until there was one that tells it. */
+  progress: CommandProgress | undefined;
   /** Counted among the user's connections. */
   #user: string | undefined;
 

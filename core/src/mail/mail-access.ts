@@ -32,7 +32,7 @@ import type { MailParts } from './mail-parts.ts';
 import { accountIdOf, isSpecialUse, mailboxRef, messageRef, uidRanges } from './sdk-values.ts';
 import { expandFuzzy } from './search/fuzzy.ts';
 import { searchMailbox } from './search/search.ts';
-import type { AppendMessage, ContentReader, MailAccess } from './services.ts';
+import type { AppendMessage, ContentReader, MailAccess, SearchProgress } from './services.ts';
 import type { GuestAccess } from './sharing/sharing.ts';
 
 /** Messages that `expunge.before` is asked about at a time. */
@@ -401,7 +401,7 @@ export class HookedMailAccess implements MailAccess {
   async search(
     box: MailboxId,
     query: SearchQuery,
-    options: { readonly within: UidRuns; readonly signal: AbortSignal },
+    options: { readonly within: UidRuns; readonly signal: AbortSignal; readonly progress?: SearchProgress | undefined },
   ): Promise<Uint32Array> {
     const { hooks, log, searchIndex } = this.#parts;
     const info = this.#known(box);
@@ -413,7 +413,7 @@ export class HookedMailAccess implements MailAccess {
     }
     await this.authorize(box, options.within, looksInside(asked) ? 'content' : 'metadata');
     const exact = expandFuzzy(asked, 'stems');
-    const deps = { content: this.content, log };
+    const deps = { content: this.content, log, progress: options.progress };
     const find = async (within: UidRuns) => {
       const state = await this.mail.state(box);
       // Mail of a sealed account is in no index.

@@ -201,6 +201,11 @@ export interface AppendMessage {
   /** INTERNALDATE, seconds since 1970; now when absent. */
   readonly internalDate?: number;
 }
+/** How far a search has come: messages looked at, of how many. Written by the search. */
+export interface SearchProgress {
+  done: number;
+  goal: number;
+}
 /** Rights, hooks and quota around an AccountMail. Reads of the tree and of packed state go to `mail` directly; everything that changes or shows content goes through here. */
 export interface MailAccess {
   readonly account: Account;
@@ -264,7 +269,11 @@ export interface MailAccess {
   /** `fetch.authorize`, once per command. @throws MailError forbidden, locked, policy */
   authorize(box: MailboxId, uids: UidRuns, wants: 'metadata' | 'content'): Promise<void>;
   /** `search.rewrite`, `search.plan`, then columns, then text; exact. Works in slices. UIDs ascending, at the head. */
-  search(box: MailboxId, query: SearchQuery, options: { readonly within: UidRuns; readonly signal: AbortSignal }): Promise<Uint32Array>;
+  search(
+    box: MailboxId,
+    query: SearchQuery,
+    options: { readonly within: UidRuns; readonly signal: AbortSignal; readonly progress?: SearchProgress | undefined },
+  ): Promise<Uint32Array>;
   limits(): Promise<Limits>;
 }
 

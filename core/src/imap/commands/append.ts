@@ -9,6 +9,7 @@ import { uidsText } from '../uid-text.ts';
 /** APPEND: RFC 9051 §6.3.12, RFC 3502 (MULTIAPPEND), RFC 4469 (CATENATE), RFC 4315 (APPENDUID), RFC 9755. Each literal was judged when it was announced. */
 export const append = defineCommand({
   name: 'APPEND',
+  tellsProgress: true,
   states: ['authenticated'],
   capability: ['UIDPLUS', 'MULTIAPPEND', 'CATENATE'],
   mayExpunge: true,

@@ -9,6 +9,7 @@ import { copyUidCode } from '../uid-text.ts';
 /** COPY and UID COPY: RFC 9051 §6.4.7. All or nothing. */
 export const copy = defineCommand({
   name: 'COPY',
+  tellsProgress: true,
   uidForm: true,
   states: ['selected'],
   mayExpunge: true,

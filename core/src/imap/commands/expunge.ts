@@ -17,6 +17,7 @@ async function remove({ session, selected: view }: CommandContext, uids: UidRuns
 /** EXPUNGE: RFC 9051 §6.4.3. */
 export const expunge = defineCommand({
   name: 'EXPUNGE',
+  tellsProgress: true,
   states: ['selected'],
   mayExpunge: true,
   args: args({}),
@@ -26,6 +27,7 @@ export const expunge = defineCommand({
 /** UID EXPUNGE: RFC 4315 §2.1, RFC 9051 §6.4.9. */
 export const uidExpunge = defineCommand({
   name: 'UID EXPUNGE',
+  tellsProgress: true,
   states: ['selected'],
   mayExpunge: true,
   args: args({ messages: messageSet }),

@@ -9,6 +9,7 @@ import { copyUidCode } from '../uid-text.ts';
 /** MOVE and UID MOVE: RFC 6851, RFC 9051 §6.4.8. */
 export const move = defineCommand({
   name: 'MOVE',
+  tellsProgress: true,
   uidForm: true,
   states: ['selected'],
   capability: 'MOVE',

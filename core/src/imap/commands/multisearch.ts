@@ -22,6 +22,7 @@ import { esearchItems, respondLong, savedUids } from './search.ts';
  */
 export const multisearch = defineCommand({
   name: 'ESEARCH',
+  tellsProgress: true,
   states: ['authenticated'],
   capability: 'MULTISEARCH',
   mayExpunge: true, // it answers with UIDs

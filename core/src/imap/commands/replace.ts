@@ -10,6 +10,7 @@ import { receivedMessage } from '../received-message.ts';
 /** REPLACE and UID REPLACE: RFC 8508. The old message goes in the same entry of the journal in which the new one comes. */
 export const replace = defineCommand({
   name: 'REPLACE',
+  tellsProgress: true,
   uidForm: true,
   states: ['selected'],
   capability: 'REPLACE',

@@ -14,6 +14,7 @@ import type { SelectedMailbox } from '../selected-mailbox.ts';
 /** SEARCH and UID SEARCH: RFC 3501 §6.4.4, RFC 9051 §6.4.4, RFC 4731 (ESEARCH), RFC 5182 (SEARCHRES), RFC 5032, RFC 6203 (SEARCH=FUZZY), RFC 7162 §3.1.5, RFC 9394. */
 export const search = defineCommand({
   name: 'SEARCH',
+  tellsProgress: true,
   uidForm: true,
   states: ['selected'],
   capability: ['ESEARCH', 'SEARCHRES', 'WITHIN', 'PARTIAL', 'SEARCH=FUZZY'],
@@ -33,7 +34,7 @@ export const search = defineCommand({
     if (withModSeq) session.enableCondstore();
     const query = searchQuery(key, view, session.env.now());
     if (returns?.save === true) view.saved = NO_UIDS; // also when the search fails (RFC 5182 §2.1)
-    const uids = view.exists === 0 ? new Uint32Array(0) : await access.search(view.box, query, { within: view.everything, signal });
+    const uids = view.exists === 0 ? new Uint32Array(0) : await access.search(view.box, query, { within: view.everything, signal, progress: session.progress });
     const found = foundMessages(view, uids, context.isUid);
     if (returns?.save === true) view.saved = uidRunsOf(savedUids(returns, uids));
     if (returns !== undefined && savesOnly(returns)) return;
@@ -125,14 +126,16 @@ function shownModSeqs(modSeqs: Float64Array, { min, max, all, count, partial }: 
 }
 
 /** Text of 64 KiB at a time: an answer of a million numbers is several megabytes. */
-export async function respondLong({ respond }: CommandContext, text: string): Promise<void> {
+export async function respondLong({ respond, session }: CommandContext, text: string): Promise<void> {
   const STEP = 65_536;
   if (text.length <= STEP) {
     respond.lines(text);
     return;
   }
+  session.progress?.hold();
   for (let start = 0; start < text.length; start += STEP) {
     respond.lines(text.slice(start, start + STEP));
     if (respond.isFull) await respond.drained();
   }
+  session.progress?.release();
 }

@@ -17,6 +17,7 @@ import { respondLong, savesOnly } from './search.ts';
 /** SORT and UID SORT: RFC 5256, RFC 5957 (SORT=DISPLAY), RFC 5267 §3 (ESORT), RFC 6203 §5 (RELEVANCY), RFC 7162 §3.1.6. */
 export const sort = defineCommand({
   name: 'SORT',
+  tellsProgress: true,
   uidForm: true,
   states: ['selected'],
   capability: ['SORT', 'SORT=DISPLAY', 'ESORT'],
@@ -34,7 +35,7 @@ export const sort = defineCommand({
     if (withModSeq) session.enableCondstore();
     const query = searchQuery(key, view, session.env.now());
     if (returns?.save === true) view.saved = NO_UIDS; // also when the search fails (RFC 5182 §2.1)
-    const uids = view.exists === 0 ? new Uint32Array(0) : await access.search(view.box, query, { within: view.everything, signal });
+    const uids = view.exists === 0 ? new Uint32Array(0) : await access.search(view.box, query, { within: view.everything, signal, progress: session.progress });
     if (uids.length > 0 && sortsByContent(criteria)) await access.authorize(view.box, uidRunsOf(uids), 'content');
     const found = foundRows(view, uids, context.isUid);
     const scores = wantsScores

@@ -14,6 +14,7 @@ import type { SelectedMailbox } from '../selected-mailbox.ts';
 /** STORE and UID STORE: RFC 9051 §6.4.6, RFC 7162 §3.1.3 (UNCHANGEDSINCE). */
 export const store = defineCommand({
   name: 'STORE',
+  tellsProgress: true,
   uidForm: true,
   states: ['selected'],
   mayExpunge: false,

@@ -12,6 +12,7 @@ import { foundRows } from './sort.ts';
 /** THREAD and UID THREAD: RFC 5256. */
 export const thread = defineCommand({
   name: 'THREAD',
+  tellsProgress: true,
   uidForm: true,
   states: ['selected'],
   capability: THREAD_ALGORITHMS.map((algorithm) => `THREAD=${algorithm}`),
@@ -23,7 +24,7 @@ export const thread = defineCommand({
     const algorithm = knownAlgorithm(program.algorithm);
     if (asksModSeq(key)) session.enableCondstore();
     const query = searchQuery(key, view, session.env.now());
-    const uids = view.exists === 0 ? new Uint32Array(0) : await access.search(view.box, query, { within: view.everything, signal });
+    const uids = view.exists === 0 ? new Uint32Array(0) : await access.search(view.box, query, { within: view.everything, signal, progress: session.progress });
     if (uids.length === 0) {
       respond.untagged('THREAD');
       return;
@@ -32,6 +33,7 @@ export const thread = defineCommand({
     const { rows, numbers } = foundRows(view, uids, isUid);
     const forest = await threadMessages({ content: access.content, log: session.env.log }, rows, algorithm, signal);
     const slice = new TimeSlice();
+    session.progress?.hold();
     respond.lines('* THREAD ');
     for (const piece of threadLists(forest, numbers)) {
       respond.lines(piece);

@@ -8,7 +8,7 @@ import type { UidRuns } from '../journal/entry.ts';
 import { CHUNK_UIDS, chunkOf, UID_OFFSET, WORDS } from '../journal/layout.ts';
 import { intersectUids, iterateUids, UidRunsBuilder } from '../journal/uid-runs.ts';
 import type { MailLog } from '../log.ts';
-import type { ContentReader } from '../services.ts';
+import type { ContentReader, SearchProgress } from '../services.ts';
 import { CandidatePage } from './candidate-page.ts';
 import { ColumnScan, NO, YES } from './column-scan.ts';
 import { planOf } from './plan.ts';
@@ -23,6 +23,8 @@ export interface SearchDeps {
   readonly content: ContentReader;
   /** Told of messages that are too damaged to be read; never of what was looked for. */
   readonly log?: MailLog;
+  /** Told how far the search has come. */
+  readonly progress?: SearchProgress | undefined;
   /**
    * An index of texts: of `within`, the UIDs that may match, none that matches left out (so also all that the index does not know in full);
    * `undefined` when it cannot say. What it answers is verified. Asked only for queries that look at text.
@@ -55,6 +57,8 @@ export async function searchMailbox(
   const page = new CandidatePage(plan.root, plan.slots);
   const scan = new ColumnScan(plan.root, asked);
   let verifier: TextVerifier | undefined;
+  const { progress } = deps;
+  if (progress !== undefined) progress.goal = state.info.messages;
   for (let next = firstChunk(asked); ; ) {
     next = scanChunks(state, scan, next, slice, sure, page);
     if (page.count > 0 && (page.count >= PAGE || next === undefined)) {
@@ -69,6 +73,7 @@ export async function searchMailbox(
       await verifier.verify(page, (uid) => verified.push(uid));
       page.clear();
     }
+    if (progress !== undefined) progress.done = next === undefined ? progress.goal : state.countBelow(next * CHUNK_UIDS + 1);
     if (next === undefined) break;
     if (slice.isOver) await slice.pass();
   }
