@@ -32,6 +32,8 @@ export interface Command<Args = unknown> {
   readonly mayExpunge: boolean;
   /** Looks at no message: the packed state of a quiet session need not be read for it. */
   readonly leavesAtRest?: true;
+  /** Asked for news: what other instances have committed is looked for first. */
+  readonly looksAnew?: true;
   /** Reports INPROGRESS (RFC 9585) while it runs: until then it writes whole lines only, or holds the reports back. */
   readonly tellsProgress?: true;
   /** Of everything after the name. */

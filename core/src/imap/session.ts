@@ -208,6 +208,20 @@ export class ImapSession implements ViewOwner {
     });
   }
 
+  /** Undefined where nobody else writes. When the store cannot be reached the session goes on with what it has: it is told later. */
+  lookAnew(): undefined | Promise<void> {
+    const own = this.login?.access.mail;
+    const selected = this.selected?.access.mail;
+    const looks = [own?.refresh(), selected === own ? undefined : selected?.refresh()].filter((look) => look !== undefined);
+    if (looks.length === 0) return undefined;
+    return Promise.all(looks).then(
+      () => undefined,
+      (error: unknown) => {
+        this.env.log.warn({ err: error, session: this.info.id }, 'news of other instances could not be looked for');
+      },
+    );
+  }
+
   /** Idempotent. */
   endWatch(): void {
     this.watch?.close();

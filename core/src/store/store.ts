@@ -64,6 +64,8 @@ export interface StateDelta {
 }
 
 export interface Store {
+  /** Other processes may commit too: what is in memory may lie behind the store, until a beacon or a look. */
+  readonly shared?: true;
   /**
    * Makes the entry number `entry.seq` of the account, with the contents and records that it carries. Resolves when durable, never
    * before; nothing of it is visible before. The driver merges proposals of different accounts into one sync. One per account in flight.

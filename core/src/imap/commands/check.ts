@@ -5,6 +5,7 @@ import { args } from '../grammar/args.ts';
 export const check = defineCommand({
   name: 'CHECK',
   states: ['selected'],
+  looksAnew: true,
   mayExpunge: true,
   args: args({}),
   handle() {},

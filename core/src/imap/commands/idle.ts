@@ -11,9 +11,11 @@ export const idle = defineCommand({
   mayExpunge: true,
   args: args({}),
 
-  async handle({ session: { wire } }) {
+  async handle({ session }) {
+    const { wire } = session;
     const done = wire.ask('idling');
     wire.idle('begin');
+    void session.lookAnew();
     try {
       const line = await done;
       if (line.toString('latin1').toUpperCase() !== 'DONE') throw new ImapBad('DONE expected');

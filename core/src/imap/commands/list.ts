@@ -14,6 +14,7 @@ import { superiors } from '../mailboxes.ts';
 export const list = defineCommand({
   name: 'LIST',
   states: ['authenticated'],
+  looksAnew: true,
   capability: ['LIST-EXTENDED', 'LIST-STATUS', 'LIST-METADATA'],
   mayExpunge: true,
   args: args({ request: listRequest }),

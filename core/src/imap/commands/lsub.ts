@@ -9,6 +9,7 @@ import { superiors } from '../mailboxes.ts';
 export const lsub = defineCommand({
   name: 'LSUB',
   states: ['authenticated'],
+  looksAnew: true,
   mayExpunge: true,
   args: args({ reference: listReference, pattern: listPattern }),
 

@@ -6,6 +6,7 @@ export const noop = defineCommand({
   name: 'NOOP',
   states: ['not-authenticated', 'authenticated'],
   leavesAtRest: true,
+  looksAnew: true,
   mayExpunge: true,
   args: args({}),
   handle() {},

@@ -72,6 +72,7 @@ export const select: Command<SelectArguments> = defineCommand({
   name: 'SELECT',
   states: ['authenticated'],
   capability: 'QRESYNC',
+  looksAnew: true,
   mayExpunge: true,
   args: selectArguments,
   handle: (context, parameters) => open(context, parameters, 'read-write'),
@@ -81,6 +82,7 @@ export const select: Command<SelectArguments> = defineCommand({
 export const examine: Command<SelectArguments> = defineCommand({
   name: 'EXAMINE',
   states: ['authenticated'],
+  looksAnew: true,
   mayExpunge: true,
   args: selectArguments,
   handle: (context, parameters) => open(context, parameters, 'read-only'),

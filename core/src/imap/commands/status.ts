@@ -10,6 +10,7 @@ export const status = defineCommand({
   name: 'STATUS',
   states: ['authenticated'],
   capability: 'STATUS=SIZE',
+  looksAnew: true,
   mayExpunge: true,
   args: args({ name: mailboxName, items: statusItems }),
 

@@ -184,6 +184,7 @@ export class AccountService implements Accounts {
     if (record === undefined) throw new MailError('no-such-account', 'No such account');
     const account = await accountOf(this.#parts, record);
     const mail = await this.#parts.mails.get(id);
+    await mail.refresh();
     return new HookedMailAccess(this.#parts, { account, mail, actor, session, by: originOf(actor, session) });
   }
 

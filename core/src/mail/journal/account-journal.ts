@@ -66,6 +66,7 @@ export class AccountJournal {
   #tailMessages = 0;
   #generation = 0;
   #turn: Promise<void> | undefined = undefined;
+  #looking: Promise<void> | undefined = undefined;
   #saving: Promise<void> | undefined = undefined;
   #reads: Map<MailboxId, Promise<RawRead>> | undefined = undefined;
   #hearers: ReadonlySet<(entry: Entry) => void> = NOBODY;
@@ -130,6 +131,15 @@ export class AccountJournal {
     await this.exclusive(async () => {
       if (this.head < upTo) await this.pull();
     });
+  }
+
+  refresh(): Promise<void> | undefined {
+    if (this.context.store.shared !== true) return undefined;
+    this.#looking ??= this.exclusive(async () => {
+      this.#looking = undefined; // who asks from now on may want what this look does not see
+      await this.pull();
+    });
+    return this.#looking;
   }
 
   /** All content ids that some message points at now. Nothing is committed by this instance meanwhile. */

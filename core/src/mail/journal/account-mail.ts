@@ -269,6 +269,11 @@ export interface AccountMail {
 
   /** Reads what other instances have committed, or all anew after an unknown outcome. @throws MailError unavailable */
   catchUp(): Promise<void>;
+  /**
+   * Before an answer that should be no older than what any instance has acknowledged. Undefined at once where no other process writes;
+   * one look serves all who ask while it waits for its turn. @throws MailError unavailable
+   */
+  refresh(): Promise<void> | undefined;
   /** Entries above `after`, in order, as far as the head now. @throws JournalPruned */
   changes(after: Seq): AsyncIterable<Entry>;
   /** Hears each entry after it is reduced, whatever it touched: SSE, NOTIFY, push. */

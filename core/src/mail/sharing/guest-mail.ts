@@ -225,6 +225,10 @@ export class GuestMail implements AccountMail {
     return this.#own.catchUp();
   }
 
+  refresh(): Promise<void> | undefined {
+    return this.#own.refresh();
+  }
+
   replace(
     box: MailboxId,
     uid: number,

@@ -43,6 +43,7 @@ const ATTEMPTS = 100;
  * inserts the next number of an account's journal has committed, whoever else tried. Nothing is kept per account but the number last seen.
  */
 export class MongoStore implements Store {
+  readonly shared = true;
   readonly records: MongoRecords;
   readonly contents: MongoContents;
   readonly blobs: MongoBlobs;
