@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 import { LRUCache } from 'lru-cache';
 
@@ -101,6 +101,6 @@ export class LoginThrottle {
 /** User names come from the network: hashed, they have one length and no odd character in a shared counter's key. */
 function keysOf(address: string, user: string) {
   const addressKey = addressGroup(address);
-  const userKey = createHash('sha256').update(user.trim().normalize('NFKC').toLowerCase()).digest('base64url').slice(0, 22);
+  const userKey = hash('sha256', user.trim().normalize('NFKC').toLowerCase(), 'base64url').slice(0, 22);
   return { addressKey, userKey, pair: `${addressKey} ${userKey}` };
 }
