@@ -84,6 +84,11 @@ export class ImapScript {
   get nextTag(): string {
     return `t${this.#tag + 1}`;
   }
+  /** For a caller that writes its commands itself. */
+  takeTag(): string {
+    this.#tag += 1;
+    return `t${this.#tag}`;
+  }
   /** Sends a command and collects until its tagged response. `done` is that response without the tag. */
   async command(line: string, ...literals: readonly (string | Uint8Array)[]): Promise<{ untagged: string[]; done: string }> {
     this.#tag += 1;

@@ -104,13 +104,15 @@ function pushMarks(draft: Draft, box: MailboxId, may: GuestFlags | undefined, se
   draft.push({ op: 'seen', box, who: may.ownSeen.id, uids: seen.done(), seen: true });
 }
 
-/** Alone in its entry: its records may find that another writer was first. */
+/** Several share an entry; when the records of one find that another writer was first, all of them are told so, and none has landed. */
 export function submissionCommand(change: SubmissionChange, origin: string): Command<void> {
   const { file, outcomes, keeps, drops, records } = change;
+  let weight = 64 * outcomes.length + 512 * records.length;
+  for (const content of file === undefined ? keeps : [...keeps, file.item.content]) weight += contentOctets(content);
   return {
     origin,
-    alone: true,
-    weight: 0,
+    alone: false,
+    weight,
     touches: undefined,
     compute(draft) {
       if (file !== undefined) computeAppend(draft, file.box, [file.item], file.limits);

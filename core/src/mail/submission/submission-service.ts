@@ -4,6 +4,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import type { Message, SentCopy, Submission } from '@pochard/plugin-sdk';
+import { RecordConflict } from '../../store/store.ts';
 import { type AddressName, normalizeAddress } from '../accounts/names.ts';
 import { messageView } from '../content/message-view.ts';
 import type { ParsedSource } from '../content/parsed-source.ts';
@@ -42,6 +43,7 @@ export interface SubmissionServiceOptions {
 }
 
 const HOUR_MS = 3_600_000;
+const COMMIT_ATTEMPTS = 5;
 const NO_COPY: SentCopy = { file: 'no', sameWithinMs: 0 };
 const NOTHING = Buffer.alloc(0);
 
@@ -168,12 +170,16 @@ export class SubmissionService implements Submissions {
       drops: [],
       records: [...rows.added(queue), ...(key === undefined ? [] : [rows.keyed(key, id, now())])],
     };
-    try {
-      await this.#commit(message, change, step);
-    } catch (error) {
-      const earlier = key === undefined ? undefined : await rows.known(key);
-      if (earlier !== undefined && earlier !== id) return { id: earlier, duplicate: true }; // the same request at the same time
-      throw error;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await this.#commit(message, change, step);
+        break;
+      } catch (error) {
+        const earlier = key === undefined ? undefined : await rows.known(key);
+        if (earlier !== undefined && earlier !== id) return { id: earlier, duplicate: true }; // the same request at the same time
+        // It was the record of another submission that shared the entry.
+        if (!(error instanceof RecordConflict) || attempt === COMMIT_ATTEMPTS) throw error;
+      }
     }
     parts.committed();
     queued();

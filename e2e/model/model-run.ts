@@ -1,0 +1,489 @@
+/**
+ * Random commands on several sessions of one account against a model (DESIGN §6): what the account holds is predicted from the commands,
+ * what each session knows from what it was told. Alone, a command's answer is known exactly; of commands that run at once, some order of
+ * them must explain what is there afterwards.
+ */
+import type { ImapScript } from '../support/imap-script.ts';
+import { Dice } from '../support/sample-mail.ts';
+import {
+  append,
+  boxOf,
+  close,
+  copy,
+  expunge,
+  fetch,
+  isFull,
+  MAILBOXES,
+  type ModelCommand,
+  search,
+  status,
+  store,
+  tree,
+  type World,
+} from './commands.ts';
+import { type Registry, RuleBroken, SessionView } from './session-view.ts';
+import { checkSuccession, difference, flagText, idOf, type TrueMailbox, type TrueMessage, type Truth } from './truth.ts';
+
+export interface ModelTransport {
+  /** A session of the account, logged in; `index` -1 is the auditor. Which instance it reaches is the transport's choice. */
+  connect(index: number): Promise<ImapScript>;
+  /** ms within which a change is known everywhere; 0 where everything is known at once. */
+  readonly convergenceMs: number;
+}
+export interface ModelOptions {
+  readonly seed: number;
+  readonly sessions: number;
+  /** Ends after so many ms, or so many steps. */
+  readonly forMs: number;
+  readonly steps?: number;
+}
+export interface ModelResult {
+  readonly steps: number;
+  readonly commands: number;
+  readonly byName: ReadonlyMap<string, number>;
+}
+
+const LOG_LINES = 120;
+const SNAPSHOTS = 60;
+
+interface Snapshot {
+  readonly highestModSeq: number;
+  readonly messages: readonly TrueMessage[];
+}
+
+/** @throws Error with seed, step and the last lines when a rule is broken */
+export async function runModel(transport: ModelTransport, options: ModelOptions): Promise<ModelResult> {
+  const run = new ModelRun(transport, options);
+  try {
+    return await run.run();
+  } catch (error) {
+    throw new Error(
+      `seed ${options.seed}, step ${run.steps}: ${error instanceof Error ? error.message : String(error)}\n${run.log.slice(-LOG_LINES).join('\n')}`,
+      {
+        cause: error,
+      },
+    );
+  } finally {
+    run.close();
+  }
+}
+
+class ModelRun {
+  readonly log: string[] = [];
+  steps = 0;
+  readonly #transport: ModelTransport;
+  readonly #options: ModelOptions;
+  readonly #dice: Dice;
+  readonly #registry: Registry = new Map();
+  readonly #history = new Map<number, Snapshot[]>();
+  readonly #byName = new Map<string, number>();
+  #sessions: SessionView[] = [];
+  #auditor: ImapScript | undefined;
+  #truth: Truth = new Map();
+  #ids = 0;
+  #commands = 0;
+
+  constructor(transport: ModelTransport, options: ModelOptions) {
+    this.#transport = transport;
+    this.#options = options;
+    this.#dice = new Dice(options.seed);
+  }
+
+  close(): void {
+    this.#auditor?.close();
+    for (const session of this.#sessions) session.close();
+  }
+
+  async run(): Promise<ModelResult> {
+    const { sessions, forMs, steps = Number.POSITIVE_INFINITY } = this.#options;
+    this.#auditor = await this.#transport.connect(-1);
+    for (let index = 0; index < sessions; index += 1) this.#sessions.push(await this.#connect(index));
+    this.#truth = await this.#audit();
+    this.#remember();
+    const end = Date.now() + forMs;
+    while (Date.now() < end && this.steps < steps) {
+      this.steps += 1;
+      await this.#step();
+    }
+    await this.#finish();
+    return { steps: this.steps, commands: this.#commands, byName: this.#byName };
+  }
+
+  async #connect(index: number): Promise<SessionView> {
+    const script = await this.#transport.connect(index);
+    const kind = this.#dice.next();
+    const modes = { condstore: kind < 0.6, qresync: kind < 0.35 };
+    if (modes.condstore) await script.command(`ENABLE ${modes.qresync ? 'QRESYNC' : 'CONDSTORE'}`);
+    const say = (line: string): void => {
+      this.log.push(line);
+      if (this.log.length > 4 * LOG_LINES) this.log.splice(0, 2 * LOG_LINES);
+    };
+    return new SessionView(`S${index}${modes.qresync ? 'q' : modes.condstore ? 'c' : ''}`, script, modes, this.#registry, say);
+  }
+
+  get #world(): World {
+    return {
+      dice: this.#dice,
+      truth: this.#truth,
+      modSeqs: (uidValidity) => (this.#history.get(uidValidity) ?? []).map(({ highestModSeq }) => highestModSeq),
+      nextId: () => (this.#ids += 1),
+    };
+  }
+
+  /* ── Steps ─────────────────────────────────────────────────────────────────────────────────────────────────── */
+
+  async #step(): Promise<void> {
+    const free = this.#sessions.filter(({ isIdling }) => !isIdling);
+    const idling = this.#sessions.filter(({ isIdling }) => isIdling);
+    const kind = this.#dice.next();
+    if (idling.length > 0 && (kind < 0.15 || free.length === 0)) return this.#done(this.#dice.pick(idling));
+    if (kind < 0.2) return this.#resynchronise();
+    if (kind < 0.4 && free.length > 1) return this.#burst(free);
+    const session = this.#dice.pick(free);
+    if (kind < 0.43) return this.#reconnect(session);
+    if (session.selected === undefined || kind < 0.47) return this.#select(session);
+    if (kind < 0.52 && this.#sessions.length > 1) {
+      this.#count('IDLE');
+      return session.idle();
+    }
+    if (kind < 0.62) return this.#noop(session);
+    if (kind < 0.66) return this.#alone(session, tree(this.#world));
+    if (kind < 0.69) return this.#alone(session, close(this.#world, session));
+    return this.#alone(session, this.#someCommand(session));
+  }
+
+  #someCommand(session: SessionView): ModelCommand {
+    const world = this.#world;
+    const kind = this.#dice.next();
+    if (kind < 0.18 && !isFull(this.#truth)) return append(world, session);
+    if (session.messages.length === 0) return kind < 0.6 && !isFull(this.#truth) ? append(world, session) : status(world, session);
+    if (kind < 0.4) return store(world, session);
+    if (kind < 0.55) return isFull(this.#truth) ? expunge(world, session) : copy(world, session);
+    if (kind < 0.66) return expunge(world, session);
+    if (kind < 0.82) return fetch(world, session);
+    if (kind < 0.96) return search(world, session);
+    return status(world, session);
+  }
+
+  /** One command while all others are silent: everything about it is known. */
+  async #alone(session: SessionView, command: ModelCommand): Promise<void> {
+    this.#count(command.line);
+    const before = this.#truth;
+    const answer = await session.run(command.line, ...(command.literals ?? []));
+    if (answer.done.startsWith('BAD')) throw new RuleBroken(`${command.line}: ${answer.done}`);
+    this.#followNames(command.line, answer.done);
+    await this.#settle(command.outcomes?.(before) ?? [before]);
+    command.check?.(answer, before, this.#truth);
+    command.assume?.(answer);
+    if (/^DELETE/.test(command.line)) await this.#mourn(session, before);
+    await this.#identify(session);
+    if (/^CHECK|^NOOP/.test(command.line)) this.#agrees(session);
+  }
+
+  async #noop(session: SessionView): Promise<void> {
+    await this.#alone(session, { line: this.#dice.next() < 0.7 || session.selected === undefined ? 'NOOP' : 'CHECK' });
+  }
+
+  async #done(session: SessionView): Promise<void> {
+    this.#count('DONE');
+    await session.done();
+    await this.#identify(session);
+    await this.#converge(session);
+  }
+
+  /** Several at once, one of each session. */
+  async #burst(free: readonly SessionView[]): Promise<void> {
+    const taking = free.filter(() => this.#dice.next() < 0.8).slice(0, 4);
+    const commands = taking.map((session) => {
+      const { name } = session;
+      const isSelected = session.selected !== undefined && session.messages.length > 0;
+      const command = isSelected ? this.#commandForBurst(session) : append(this.#world, session);
+      return { name, session, command };
+    });
+    if (isFull(this.#truth) && commands.some(({ command }) => command.line.startsWith('APPEND'))) return;
+    const before = this.#truth;
+    const outcomes = orders(commands.map(({ command }) => command)).flatMap((order) => {
+      let truths: Truth[] = [before];
+      for (const command of order) truths = truths.flatMap((truth) => command.outcomes?.(truth) ?? [truth]);
+      return truths;
+    });
+    this.log.push(`-- at once: ${commands.map(({ name, command }) => `${name} ${command.line}`).join(' | ')}`);
+    const answers = await Promise.all(
+      commands.map(async ({ session, command }) => {
+        this.#count(command.line);
+        return session.run(command.line, ...(command.literals ?? []));
+      }),
+    );
+    for (const [index, answer] of answers.entries()) {
+      if (answer.done.startsWith('BAD')) throw new RuleBroken(`${commands[index]?.command.line}: ${answer.done}`);
+    }
+    await this.#settle(outcomes);
+    for (const [index, answer] of answers.entries()) {
+      const one = commands[index];
+      if (one === undefined) continue;
+      one.command.assume?.(answer);
+      await this.#identify(one.session);
+    }
+  }
+
+  #commandForBurst(session: SessionView): ModelCommand {
+    const world = this.#world;
+    const kind = this.#dice.next();
+    if (kind < 0.2) return append(world, session);
+    if (kind < 0.5) return store(world, session);
+    if (kind < 0.65) return withRefusal(copy(world, session));
+    if (kind < 0.85) return expunge(world, session);
+    if (kind < 0.92) return { line: 'NOOP' };
+    return search(world, session);
+  }
+
+  async #select(session: SessionView): Promise<void> {
+    const name = this.#dice.pick(MAILBOXES);
+    const readOnly = this.#dice.next() < 0.15;
+    const line = `${readOnly ? 'EXAMINE' : 'SELECT'} ${name}`;
+    this.#count(line);
+    const answer = await session.run(line);
+    const box = this.#truth.get(name);
+    if (box === undefined) {
+      if (!answer.done.startsWith('NO [NONEXISTENT]')) throw new RuleBroken(`${line}: ${answer.done}`);
+      return;
+    }
+    const said = answer.untagged.join('\n');
+    for (const wanted of [
+      `* ${box.messages.length} EXISTS`,
+      `[UIDVALIDITY ${box.uidValidity}]`,
+      `[UIDNEXT ${box.uidNext}]`,
+      `[HIGHESTMODSEQ ${box.highestModSeq}]`,
+    ])
+      if (!said.includes(wanted)) throw new RuleBroken(`${line} does not say ${wanted}`);
+    session.selected = { name, uidValidity: box.uidValidity, readOnly };
+    await this.#identify(session);
+    this.#agrees(session);
+  }
+
+  /* ── Resynchronisation (RFC 7162 §3.2.5) ───────────────────────────────────────────────────────────────────── */
+
+  /** A client that was away since some moment of the past. */
+  async #resynchronise(): Promise<void> {
+    const name = this.#dice.pick([...this.#truth.keys()]);
+    const box = this.#truth.get(name);
+    const snapshots = this.#history.get(box?.uidValidity ?? 0) ?? [];
+    if (box === undefined || snapshots.length === 0) return;
+    const snapshot = this.#dice.pick(snapshots);
+    const session = this.#sessions.find(({ isQresync, isIdling }) => isQresync && !isIdling);
+    if (session === undefined) return;
+    const uids = snapshot.messages.map(({ uid }) => uid);
+    const known = this.#dice.next() < 0.5 || uids.length === 0 ? '' : ` ${uids.join(',')}`;
+    const match = known !== '' && this.#dice.next() < 0.5 ? ` (1:${uids.length} ${uids.join(',')})` : '';
+    await this.#selectFrom(session, name, box, snapshot, `${known}${match}`);
+  }
+
+  /** The session's own connection breaks, and it comes back with what it knows. */
+  async #reconnect(session: SessionView): Promise<void> {
+    this.#count('reconnect');
+    const { selected, cacheModSeq } = session;
+    const index = this.#sessions.indexOf(session);
+    const found = selected === undefined ? undefined : [...this.#truth].find(([, one]) => one.uidValidity === selected.uidValidity);
+    session.close();
+    const fresh = await this.#connect(index);
+    this.#sessions[index] = fresh;
+    if (found === undefined || !fresh.isQresync || !session.isQresync || cacheModSeq === 0) return;
+    const messages = session.messages.flatMap(({ uid, flags }) =>
+      uid === undefined ? [] : [{ uid, id: 0, flags: flags ?? '?', modSeq: 0 }],
+    );
+    await this.#selectFrom(fresh, found[0], found[1], { highestModSeq: cacheModSeq, messages }, '');
+  }
+
+  async #selectFrom(session: SessionView, name: string, box: TrueMailbox, from: Snapshot, more: string): Promise<void> {
+    this.#count('QRESYNC');
+    const answer = await session.run(`SELECT ${name} (QRESYNC (${box.uidValidity} ${from.highestModSeq}${more}))`);
+    if (!answer.done.startsWith('OK')) throw new RuleBroken(`QRESYNC: ${answer.done}`);
+    session.selected = { name, uidValidity: box.uidValidity, readOnly: false };
+    const knownFlags = new Map(from.messages.map(({ uid, flags }) => [uid, flags]));
+    for (const uid of answer.vanishedEarlier) {
+      if (box.messages.some((message) => message.uid === uid)) throw new RuleBroken(`VANISHED (EARLIER) ${uid}, which is there`);
+      knownFlags.delete(uid);
+    }
+    const isLimited = more !== '';
+    const isKnown = new Set(from.messages.map(({ uid }) => uid));
+    for (const message of box.messages) {
+      const told = answer.fetched.get(message.uid)?.items.get('FLAGS');
+      const isDue = message.modSeq > from.highestModSeq && (!isLimited || isKnown.has(message.uid));
+      if (isDue !== Array.isArray(told))
+        throw new RuleBroken(
+          `QRESYNC from ${from.highestModSeq}: UID ${message.uid} with MODSEQ ${message.modSeq} is ${isDue ? 'missing' : 'not asked for'}`,
+        );
+      if (Array.isArray(told)) knownFlags.set(message.uid, flagText(told.map((flag: { atom: string }) => flag.atom)));
+      const flags = knownFlags.get(message.uid);
+      knownFlags.delete(message.uid);
+      if (flags === undefined ? !isLimited : flags !== '?' && flags !== message.flags)
+        throw new RuleBroken(`QRESYNC from ${from.highestModSeq}: UID ${message.uid} has ${message.flags}, the client believes ${flags}`);
+    }
+    if (knownFlags.size > 0)
+      throw new RuleBroken(`QRESYNC from ${from.highestModSeq}: UIDs ${[...knownFlags.keys()].join()} are gone, the client was not told`);
+    await this.#identify(session);
+    this.#agrees(session);
+  }
+
+  /* ── What is there ─────────────────────────────────────────────────────────────────────────────────────────── */
+
+  /** The account must be as one of the outcomes says. */
+  async #settle(outcomes: readonly Truth[]): Promise<void> {
+    const deadline = Date.now() + this.#transport.convergenceMs;
+    for (;;) {
+      const found = await this.#audit();
+      const differences = outcomes.map((outcome) => difference(outcome, found));
+      if (differences.includes(undefined)) {
+        checkSuccession(this.#truth, found);
+        this.#truth = found;
+        this.#remember();
+        return;
+      }
+      if (Date.now() >= deadline)
+        throw new RuleBroken(`the account is in no state that the commands explain:\n${[...new Set(differences)].slice(0, 6).join('\n')}`);
+      await new Promise((resolve) => setTimeout(resolve, 20)); // another instance has not heard of it yet
+    }
+  }
+
+  async #audit(): Promise<Truth> {
+    const script = this.#auditor;
+    if (script === undefined) throw new Error('no auditor');
+    const truth = new Map<string, TrueMailbox>();
+    const names = (await script.command('LIST "" *')).untagged.map((line) => /"\/" "?([^"]+)"?$/.exec(line)?.[1] ?? '');
+    for (const name of names) {
+      if (!MAILBOXES.includes(name)) continue;
+      const { untagged, done } = await script.command(`EXAMINE ${name}`);
+      if (!done.startsWith('OK')) throw new RuleBroken(`EXAMINE ${name}: ${done}`);
+      const said = untagged.join('\n');
+      const number = (code: string): number => Number(new RegExp(`\\[${code} (\\d+)\\]`).exec(said)?.[1]);
+      const messages = (await script.command('UID FETCH 1:* (FLAGS INTERNALDATE MODSEQ)')).untagged.flatMap(
+        (line) => trueMessage(line) ?? [],
+      );
+      const uidValidity = number('UIDVALIDITY');
+      truth.set(name, { uidValidity, uidNext: number('UIDNEXT'), highestModSeq: number('HIGHESTMODSEQ'), messages });
+      for (const { uid, id } of messages) {
+        const key = `${uidValidity}:${uid}`;
+        const owner = this.#registry.get(key);
+        if (owner !== undefined && owner !== id) throw new RuleBroken(`UID ${key} was message ${owner} and is ${id}`);
+        this.#registry.set(key, id);
+      }
+    }
+    return truth;
+  }
+
+  #remember(): void {
+    for (const { uidValidity, highestModSeq, messages } of this.#truth.values()) {
+      const snapshots = this.#history.get(uidValidity) ?? [];
+      this.#history.set(uidValidity, snapshots);
+      if (snapshots.at(-1)?.highestModSeq === highestModSeq) snapshots.pop();
+      snapshots.push({ highestModSeq, messages });
+      if (snapshots.length > SNAPSHOTS) snapshots.splice(this.#dice.between(0, SNAPSHOTS - 1), 1);
+    }
+  }
+
+  /** After a command that tells everything the session knows what is there. @throws RuleBroken */
+  #agrees(session: SessionView): void {
+    if (session.selected === undefined) return;
+    const [name, box] = boxOf(this.#truth, session);
+    const uids = box.messages.map(({ uid }) => uid).join(' ');
+    const known = session.messages.map(({ uid }) => uid ?? '?').join(' ');
+    if (known !== uids) throw new RuleBroken(`${session.name} believes that ${name} holds UIDs ${known}; it holds ${uids}`);
+    for (const [index, message] of box.messages.entries()) {
+      const flags = session.messages[index]?.flags;
+      if (flags !== undefined && flags !== message.flags)
+        throw new RuleBroken(`${session.name} believes that UID ${message.uid} of ${name} has (${flags}); it has (${message.flags})`);
+    }
+  }
+
+  /** As {@link #agrees}; on several instances news may take a moment. */
+  async #converge(session: SessionView): Promise<void> {
+    const deadline = Date.now() + this.#transport.convergenceMs;
+    for (;;) {
+      try {
+        this.#agrees(session);
+        return;
+      } catch (error) {
+        if (Date.now() >= deadline) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 20)); // until the beacon has come
+        await session.run('NOOP');
+        await this.#identify(session);
+      }
+    }
+  }
+
+  /** EXISTS told of messages: a client asks who they are. */
+  async #identify(session: SessionView): Promise<void> {
+    for (let round = 0; !session.knowsAllUids; round += 1) {
+      if (round > 5) throw new RuleBroken(`${session.name}: messages without UID: ${session.uids.join()}`);
+      const first = session.uids.indexOf(undefined) + 1;
+      const answer = await session.run(`FETCH ${first}:* (UID FLAGS INTERNALDATE${session.isCondstore ? ' MODSEQ' : ''})`);
+      if (!answer.done.startsWith('OK')) throw new RuleBroken(`FETCH of new messages: ${answer.done}`);
+    }
+  }
+
+  #followNames(line: string, done: string): void {
+    const renamed = /^RENAME (\S+) (\S+)/.exec(line);
+    if (renamed === null || !done.startsWith('OK') || renamed[1] === 'INBOX') return;
+    for (const session of this.#sessions) if (session.selected !== undefined && session.selected.name === renamed[1]) session.selected.name = renamed[2] ?? '';
+  }
+
+  /** Sessions that had the deleted mailbox selected are told to go (RFC 2180 §3.3), its own deselects. */
+  async #mourn(actor: SessionView, before: Truth): Promise<void> {
+    const there = new Set([...this.#truth.values()].map(({ uidValidity }) => uidValidity));
+    const gone = [...before.values()].map(({ uidValidity }) => uidValidity).find((uidValidity) => !there.has(uidValidity));
+    if (gone === undefined) return;
+    for (const [index, session] of this.#sessions.entries()) {
+      if (session.selected?.uidValidity !== gone) continue;
+      if (session === actor) {
+        session.selected = undefined;
+        session.messages = [];
+        continue;
+      }
+      let last = '';
+      try {
+        for (;;) last = await session.script.response();
+      } catch {
+        if (!last.startsWith('* BYE')) throw new RuleBroken(`${session.name} lost its mailbox and was told ${last}`);
+      }
+      session.close();
+      this.#sessions[index] = await this.#connect(index);
+    }
+  }
+
+  async #finish(): Promise<void> {
+    for (const session of this.#sessions) {
+      if (session.isIdling) await session.done();
+      if (session.selected === undefined) continue;
+      await session.run('NOOP');
+      await this.#identify(session);
+      await this.#converge(session);
+      if (session.messages.length > 0) await session.run(`FETCH 1:* (UID FLAGS${session.isCondstore ? ' MODSEQ' : ''})`);
+      this.#agrees(session);
+    }
+  }
+
+  #count(line: string): void {
+    const name = /^(?:UID )?\S+/.exec(line)?.[0] ?? line;
+    this.#byName.set(name, (this.#byName.get(name) ?? 0) + 1);
+    this.#commands += 1;
+  }
+}
+
+function trueMessage(line: string): TrueMessage | undefined {
+  const uid = /\bUID (\d+)/.exec(line)?.[1];
+  const date = /INTERNALDATE "([^"]+)"/.exec(line)?.[1];
+  const modSeq = /MODSEQ \((\d+)\)/.exec(line)?.[1];
+  const flags = /FLAGS \(([^)]*)\)/.exec(line)?.[1];
+  if (uid === undefined || date === undefined || modSeq === undefined || flags === undefined) return undefined;
+  return { uid: Number(uid), id: idOf(date), flags: flagText(flags.split(' ')), modSeq: Number(modSeq) };
+}
+
+/** What others do meanwhile may make it refuse after it has looked, too. */
+function withRefusal(command: ModelCommand): ModelCommand {
+  return { ...command, outcomes: (truth) => [...(command.outcomes?.(truth) ?? [truth]), truth] };
+}
+
+function orders<T>(things: readonly T[]): T[][] {
+  if (things.length < 2) return [[...things]];
+  return things.flatMap((thing, index) => orders(things.toSpliced(index, 1)).map((rest) => [thing, ...rest]));
+}

@@ -1,0 +1,256 @@
+/** One session as a careful client: what it was told, and every rule that a server must keep while it tells. */
+import { readFetch } from '../support/fetch-response.ts';
+import type { ImapScript } from '../support/imap-script.ts';
+import { checkResponse } from '../support/response-grammar.ts';
+import { changedFlags, flagText, idOf } from './truth.ts';
+
+export interface KnownMessage {
+  uid: number | undefined;
+  flags: string | undefined;
+  modSeq: number;
+}
+export interface Answer {
+  /** `OK`, `NO`, `BAD`, with what follows. */
+  readonly done: string;
+  readonly untagged: readonly string[];
+  /** By UID, as the last FETCH of this command said. */
+  readonly fetched: ReadonlyMap<number, { readonly items: ReadonlyMap<string, unknown> }>;
+  readonly vanishedEarlier: readonly number[];
+}
+/** What is known for good of a message: UIDs never change hands. */
+export type Registry = Map<string, number>;
+
+/** A rule that the server has broken. */
+export class RuleBroken extends Error {
+  override readonly name = 'RuleBroken';
+}
+
+/** Commands in which no EXPUNGE and no VANISHED may come (RFC 9051 §7.5.1). */
+const KEEPS_NUMBERS = /^(?:FETCH|STORE|SEARCH|SORT|THREAD) /;
+
+export class SessionView {
+  readonly name: string;
+  readonly script: ImapScript;
+  readonly isQresync: boolean;
+  isCondstore: boolean;
+  /** Selected mailbox, by UIDVALIDITY too, as its name may change. */
+  selected: { name: string; uidValidity: number; readOnly: boolean } | undefined;
+  messages: KnownMessage[] = [];
+  keywords = new Set<string>();
+  /** What a client may resynchronise from (RFC 7162 §3.1.2.1, §3.2.7). */
+  cacheModSeq = 0;
+  isIdling = false;
+  readonly #registry: Registry;
+  readonly #log: (line: string) => void;
+  #seenModSeq = 0;
+
+  constructor(
+    name: string,
+    script: ImapScript,
+    modes: { condstore: boolean; qresync: boolean },
+    registry: Registry,
+    log: (line: string) => void,
+  ) {
+    this.name = name;
+    this.script = script;
+    this.isCondstore = modes.condstore || modes.qresync;
+    this.isQresync = modes.qresync;
+    this.#registry = registry;
+    this.#log = log;
+  }
+
+  get uids(): (number | undefined)[] {
+    return this.messages.map(({ uid }) => uid);
+  }
+  get knowsAllUids(): boolean {
+    return this.messages.every(({ uid }) => uid !== undefined);
+  }
+  indexOf(uid: number): number {
+    return this.messages.findIndex((message) => message.uid === uid);
+  }
+
+  /** Sends a command and takes in everything up to its end. */
+  async run(line: string, ...literals: readonly Buffer[]): Promise<Answer> {
+    if (/^(?:SELECT|EXAMINE) /.test(line)) this.#deselected();
+    if (/MODSEQ|CHANGEDSINCE|UNCHANGEDSINCE|CONDSTORE|QRESYNC/.test(line)) this.isCondstore = true;
+    this.#log(`${this.name} C: ${line}`);
+    this.script.socket.write(`${this.script.takeTag()} ${line}\r\n`, 'latin1');
+    return this.#collect(line, literals);
+  }
+
+  async idle(): Promise<void> {
+    this.#log(`${this.name} C: IDLE`);
+    this.script.socket.write(`${this.script.takeTag()} IDLE\r\n`);
+    const answer = await this.#collect('IDLE', []);
+    if (!answer.done.startsWith('+')) throw new RuleBroken(`IDLE: ${answer.done}`);
+    this.isIdling = true;
+  }
+  async done(): Promise<Answer> {
+    this.#log(`${this.name} C: DONE`);
+    this.script.socket.write('DONE\r\n');
+    this.isIdling = false;
+    return this.#collect('IDLE', []);
+  }
+
+  async #collect(line: string, literals: readonly Buffer[]): Promise<Answer> {
+    const untagged: string[] = [];
+    const fetched = new Map<number, { items: ReadonlyMap<string, unknown> }>();
+    const vanishedEarlier: number[] = [];
+    let sent = 0;
+    for (;;) {
+      const response = await this.script.response();
+      this.#log(`${this.name} S: ${response.slice(0, 300)}`);
+      checkResponse(response);
+      if (response.startsWith('+')) {
+        const literal = literals[sent++];
+        if (literal === undefined) return { done: response, untagged, fetched, vanishedEarlier };
+        this.script.socket.write(literal);
+        continue;
+      }
+      if (!response.startsWith('* ')) {
+        const done = response.slice(response.indexOf(' ') + 1);
+        this.#finished(line, done);
+        return { done, untagged, fetched, vanishedEarlier };
+      }
+      untagged.push(response);
+      this.#told(response, line, fetched, vanishedEarlier);
+    }
+  }
+
+  #told(response: string, line: string, fetched: Map<number, { items: ReadonlyMap<string, unknown> }>, earlier: number[]): void {
+    const numbered = /^\* (\d+) (EXISTS|EXPUNGE|RECENT|FETCH)/.exec(response);
+    const number = Number(numbered?.[1]);
+    switch (numbered?.[2]) {
+      case 'EXISTS':
+        if (number < this.messages.length) throw new RuleBroken(`EXISTS ${number} while ${this.messages.length} are known`);
+        while (this.messages.length < number) this.messages.push({ uid: undefined, flags: undefined, modSeq: 0 });
+        return;
+      case 'RECENT':
+        if (number > this.messages.length) throw new RuleBroken(`RECENT ${number} of ${this.messages.length}`);
+        return;
+      case 'EXPUNGE':
+        this.#mayRemove(line);
+        if (this.isQresync) throw new RuleBroken('EXPUNGE where VANISHED was enabled');
+        if (number > this.messages.length) throw new RuleBroken(`EXPUNGE ${number} of ${this.messages.length}`);
+        this.messages.splice(number - 1, 1);
+        return;
+      case 'FETCH':
+        this.#fetch(response, number, line, fetched);
+        return;
+      default:
+        break;
+    }
+    const vanished = /^\* VANISHED (\(EARLIER\) )?([\d,:]+)$/.exec(response);
+    if (vanished !== null) {
+      if (!this.isQresync) throw new RuleBroken('VANISHED where QRESYNC is not enabled');
+      if (vanished[1] !== undefined) earlier.push(...numbersOf(vanished[2] ?? ''));
+      else this.#vanished(numbersOf(vanished[2] ?? ''), line);
+      return;
+    }
+    if (response.startsWith('* FLAGS (')) this.keywords = new Set(response.slice(9, -1).toLowerCase().split(' '));
+    const highest = /^\* OK \[HIGHESTMODSEQ (\d+)\]/.exec(response);
+    if (highest !== null && /^(?:SELECT|EXAMINE) /.test(line)) this.cacheModSeq = Number(highest[1]);
+    if (response.startsWith('* BYE')) throw new RuleBroken(`${this.name}: ${response}`);
+  }
+
+  #mayRemove(line: string): void {
+    if (KEEPS_NUMBERS.test(line)) throw new RuleBroken(`messages removed during ${line}`);
+  }
+
+  #vanished(uids: readonly number[], line: string): void {
+    this.#mayRemove(line);
+    for (const uid of uids) {
+      let at = this.indexOf(uid);
+      if (at === -1) at = this.messages.findIndex((message) => message.uid === undefined); // told of by EXISTS only
+      if (at === -1) throw new RuleBroken(`VANISHED ${uid}, which the session does not know`);
+      this.messages.splice(at, 1);
+    }
+  }
+
+  #fetch(response: string, sequence: number, line: string, fetched: Map<number, { items: ReadonlyMap<string, unknown> }>): void {
+    const { items } = readFetch(response);
+    const message = this.messages[sequence - 1];
+    if (message === undefined) throw new RuleBroken(`FETCH of ${sequence} while ${this.messages.length} are known`);
+    const uid = items.get('UID');
+    if (typeof uid === 'number') this.#identify(message, sequence, uid);
+    const date = items.get('INTERNALDATE');
+    if (typeof date === 'string' && message.uid !== undefined) this.identity(message.uid, idOf(date));
+    const flags = items.get('FLAGS');
+    const modSeq = items.get('MODSEQ');
+    if (Array.isArray(flags)) {
+      const names = flags.map((flag) => (typeof flag === 'object' && flag !== null && 'atom' in flag ? flag.atom : String(flag)));
+      for (const name of names) {
+        if (!this.keywords.has(name.toLowerCase()) && name !== '\\Recent')
+          throw new RuleBroken(`${name} is shown before it is in FLAGS (RFC 9051 §7.3.5)`);
+      }
+      message.flags = flagText(names);
+      const isAsked = /^(?:UID )?FETCH /.test(line);
+      if (this.isCondstore && modSeq === undefined && !isAsked) throw new RuleBroken('flags without MODSEQ (RFC 7162 §3.2.4)');
+      if (this.isQresync && uid === undefined && !isAsked) throw new RuleBroken('FETCH without UID under QRESYNC (RFC 7162 §3.2.4)');
+    }
+    if (Array.isArray(modSeq) && typeof modSeq[0] === 'number') {
+      if (modSeq[0] < message.modSeq) throw new RuleBroken(`MODSEQ of ${sequence} fell from ${message.modSeq} to ${modSeq[0]}`);
+      message.modSeq = modSeq[0];
+      this.#seenModSeq = Math.max(this.#seenModSeq, modSeq[0]);
+    }
+    if (message.uid !== undefined) fetched.set(message.uid, { items });
+  }
+
+  #identify(message: KnownMessage, sequence: number, uid: number): void {
+    if (message.uid !== undefined && message.uid !== uid) throw new RuleBroken(`message ${sequence} was UID ${message.uid} and is ${uid}`);
+    const before = this.messages[sequence - 2]?.uid ?? 0;
+    const after = this.messages[sequence]?.uid ?? Number.POSITIVE_INFINITY;
+    if (uid <= before || uid >= after) throw new RuleBroken(`UID ${uid} of message ${sequence} stands between ${before} and ${after}`);
+    message.uid = uid;
+  }
+
+  /** @throws RuleBroken if the UID was another message's */
+  identity(uid: number, id: number): void {
+    const key = `${this.selected?.uidValidity ?? 0}:${uid}`;
+    const known = this.#registry.get(key);
+    if (known !== undefined && known !== id) throw new RuleBroken(`UID ${key} was message ${known} and is ${id}`);
+    this.#registry.set(key, id);
+  }
+
+  #finished(line: string, done: string): void {
+    const isDone = done.startsWith('OK');
+    const select = /^(SELECT|EXAMINE) (\S+)/.exec(line);
+    if (select !== null && !isDone) this.#deselected();
+    if (/^(?:CLOSE|UNSELECT)/.test(line) && isDone) this.#deselected();
+    const highest = /^OK \[HIGHESTMODSEQ (\d+)\]/.exec(done);
+    if (highest !== null && this.selected !== undefined) this.cacheModSeq = Math.max(this.cacheModSeq, Number(highest[1]));
+    // Everything was told now: MODSEQs that were shown hide nothing.
+    if (/^(?:NOOP|CHECK|IDLE)/.test(line) && isDone) this.cacheModSeq = Math.max(this.cacheModSeq, this.#seenModSeq);
+  }
+
+  #deselected(): void {
+    this.selected = undefined;
+    this.messages = [];
+    this.#seenModSeq = 0;
+    this.cacheModSeq = 0;
+  }
+
+  /** The client knows what its own silent STORE does. */
+  assumeStored(uids: ReadonlySet<number>, mode: '' | '+' | '-', named: readonly string[]): void {
+    for (const message of this.messages) {
+      if (message.uid === undefined || !uids.has(message.uid)) continue;
+      if (mode === '') message.flags = flagText(named);
+      else if (message.flags !== undefined) message.flags = changedFlags(message.flags, mode, named);
+    }
+  }
+
+  close(): void {
+    this.script.close();
+  }
+}
+
+/** A UID set without `*`. */
+export function numbersOf(set: string): number[] {
+  const numbers: number[] = [];
+  for (const range of set.split(',')) {
+    if (range === '') continue;
+    const [from = 0, to = from] = range.split(':').map(Number);
+    for (let number = Math.min(from, to); number <= Math.max(from, to); number += 1) numbers.push(number);
+  }
+  return numbers;
+}
