@@ -105,9 +105,7 @@ export function createMaildrop(options: MaildropOptions): Maildrop {
 
   async function receive(stream: SMTPServerDataStream, from: SMTPServerSession): Promise<readonly DeliveryOutcome[]> {
     const signal = abortFor(from).signal;
-    // An early stop must not destroy the stream: the rest of the message is still on the wire.
-    const octets = stream.iterator({ destroyOnReturn: false });
-    const source: MessageSource = await spool.receive(octets, { limitOctets: limits.messageOctets, signal });
+    const source: MessageSource = await spool.receive(stream, { limitOctets: limits.messageOctets, signal });
     try {
       const { envelope } = from;
       const known = recipients.get(envelope) ?? new Map<string, Recipient>();

@@ -7,7 +7,8 @@ import type { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
 import type { Reply } from './replies.ts';
 import { StrictSmtpStream } from './strict-stream.ts';
 
-const ENHANCED = /^([245]\.\d{1,3}\.\d{1,3}) /;
+const ENHANCED = /^[245]\.\d{1,3}\.\d{1,3} /;
+const CONTROL_CHARACTERS = /[\0-\x1f\x7f]/g;
 
 /** What the library turns into a reply. */
 export class ReplyError extends Error {
@@ -20,6 +21,8 @@ export class ReplyError extends Error {
 
 export class StrictConnection extends SMTPConnection {
   #isGreeted = false;
+  #replies = '';
+  #isFlushDue = false;
 
   /** No pause for early talkers: the listener in front limits connections, and clients are ours or log in. */
   override init(): void {
@@ -40,11 +43,33 @@ export class StrictConnection extends SMTPConnection {
     parser.on('error', (error) => this.send(421, `4.5.2 ${error.message}`));
     return parser;
   }
-  /** Texts of our own begin with their enhanced status code. */
+  /**
+   * Texts of our own begin with their enhanced status code. The replies to MAIL and RCPT wait for the next or for the end of the turn: to
+   * a client that pipelines they go out with DATA's, in one write.
+   */
   override send(code: number, data?: string | string[] | null, context?: string | false): void {
-    const own = typeof data === 'string' ? ENHANCED.exec(data) : null;
-    if (own === null) super.send(code, data, context);
-    else super.send(code, data, false);
+    const own = typeof data === 'string' && ENHANCED.test(data);
+    if (Array.isArray(data) || (code !== 250 && code !== 354)) {
+      this.#flush();
+      super.send(code, data, own ? false : context);
+      return;
+    }
+    const status = own ? '' : this._getEnhancedStatusCode(code, context);
+    this.#replies += `${code} ${status}${status === '' ? '' : ' '}${(data ?? '').replace(CONTROL_CHARACTERS, ' ')}\r\n`;
+    if (context !== 'MAIL_FROM_OK' && context !== 'RCPT_TO_OK') this.#flush();
+    else if (!this.#isFlushDue) {
+      this.#isFlushDue = true;
+      setImmediate(() => {
+        this.#isFlushDue = false;
+        this.#flush();
+      });
+    }
+  }
+  #flush(): void {
+    const replies = this.#replies;
+    if (replies === '') return;
+    this.#replies = '';
+    if (!this._upgrading && this._socket.readyState === 'open') this._socket.write(replies);
   }
   get isReceiving(): boolean {
     return this._dataStream !== false && this._dataStream !== null;

@@ -2,46 +2,18 @@
  * smtp-server's input parser with our own data mode: strict line ends, no timer per dot-stuffed line, backpressure to the socket.
  * It replaces three methods of the (exactly pinned) library; everything about commands stays the library's.
  */
-import { Readable } from 'node:stream';
 import type { SMTPServerDataStream } from 'smtp-server';
 import { SMTPStream, type SMTPStreamOptions } from 'smtp-server/lib/smtp-stream.js';
 import { MailError } from '../mail/errors.ts';
 import { DataReader, type DataStep } from './data-reader.ts';
+import { MessageData } from './message-data.ts';
 
 type Done = (error?: Error | null) => void;
 const NOTHING = Buffer.alloc(0);
 
-/** What `onData` reads. Its reader may stop early (destroy): the rest of the message is then taken off the wire and dropped. */
-class DataStream extends Readable {
-  byteLength = 0;
-  sizeExceeded = false;
-  /** The library asks whether the whole message was received. */
-  writableEnded = false;
-  #waiting: (() => void) | undefined;
-
-  override _read(): void {
-    const resume = this.#waiting;
-    this.#waiting = undefined;
-    resume?.();
-  }
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this._read();
-    done(error);
-  }
-  /** Calls `resume` when the reader wants more, or does not want any. */
-  whenWanted(resume: () => void): void {
-    if (this.destroyed) resume();
-    else this.#waiting = resume;
-  }
-  finish(): void {
-    this.writableEnded = true;
-    if (!this.destroyed) this.push(null);
-  }
-}
-
 export class StrictSmtpStream extends SMTPStream {
   #reader: DataReader | undefined;
-  #stream: DataStream | undefined;
+  #stream: MessageData | undefined;
   #wanted = true;
   readonly #onViolation: () => void;
 
@@ -54,16 +26,16 @@ export class StrictSmtpStream extends SMTPStream {
     this._dataMode = true;
     this._maxBytes = Number(maxBytes) || Number.POSITIVE_INFINITY;
     this.dataBytes = 0;
-    const stream = new DataStream({ highWaterMark: 128 * 1024 });
+    const stream = new MessageData();
     this.#stream = stream;
     this.#wanted = true;
     this.#reader = new DataReader((piece) => {
       this.dataBytes += piece.length;
       stream.byteLength = this.dataBytes;
       if (this.dataBytes > this._maxBytes) stream.sizeExceeded = true;
-      if (!stream.destroyed) this.#wanted = stream.push(piece);
+      this.#wanted = stream.push(piece);
     });
-    // The library keeps a PassThrough here and only asks it for byteLength, sizeExceeded, readable, destroyed and listeners.
+    // The library keeps a PassThrough here.
     this._dataStream = stream as unknown as SMTPServerDataStream;
     return this._dataStream;
   }
@@ -78,7 +50,7 @@ export class StrictSmtpStream extends SMTPStream {
     const step: DataStep = reader.push(chunk);
     switch (step.state) {
       case 'more':
-        if (this.#wanted || stream.destroyed) done();
+        if (this.#wanted) done();
         else stream.whenWanted(done);
         return;
       case 'violation':
@@ -106,7 +78,7 @@ export class StrictSmtpStream extends SMTPStream {
   }
 
   /** Commands that follow the message are read once the reply to it was sent ({@link SMTPStream.continue}). */
-  #resumeAfter(stream: DataStream, rest: Buffer, done: Done): void {
+  #resumeAfter(stream: MessageData, rest: Buffer, done: Done): void {
     const next = () => this._write(rest.length === 0 ? NOTHING : rest, 'buffer', done);
     if (this._continueCallback !== true) {
       this._continueCallback = next;

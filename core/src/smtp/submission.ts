@@ -239,9 +239,7 @@ export function createSubmission(options: SubmissionOptions): SubmissionListener
       if (recipient === undefined) throw new MailError('bug', 'recipient was not resolved');
       return recipient;
     });
-    // An early stop must not destroy the stream: the rest of the message is still on the wire.
-    const octets = stream.iterator({ destroyOnReturn: false });
-    const source: MessageSource = await spool.receive(octets, { limitOctets: limits.messageOctets, signal });
+    const source: MessageSource = await spool.receive(stream, { limitOctets: limits.messageOctets, signal });
     try {
       const { ret, envid } = envelope.dsn ?? {};
       const request = {
