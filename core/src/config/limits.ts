@@ -49,6 +49,11 @@ export const limitTable = {
   imapBadCommandsBeforeLogin: count(3, 'a scanner speaks another protocol; then BYE', 1, 1000),
   imapBadCommands: count(20, 'a broken client after login; then BYE', 1, 100_000),
   imapConnectionsPerUserAndAddress: count(20, 'one client that leaks connections must not use up the server', 1, 100_000),
+  imapMessagesPerCommand: count(
+    0,
+    'messages that FETCH, STORE, COPY, MOVE, UID EXPUNGE or APPEND work on at once, offered as MESSAGELIMIT (RFC 9738, which asks for 1000 at least); 0: as many as there are',
+    0,
+  ),
   messageOctets: octets(
     50 * MIB,
     'the largest message taken by any way; offered as SIZE (RFC 1870) and APPENDLIMIT (RFC 7889)',

@@ -51,6 +51,7 @@ export function capabilityText(session: ImapSession): string | Promise<string> {
   const { hooks, registry, actor, limits } = session.env;
   const names = registry.capabilities(session);
   if (afterLogin(session)) names.push(`APPENDLIMIT=${limits.messageOctets}`); // RFC 7889
+  if (afterLogin(session) && limits.imapMessagesPerCommand > 0) names.push(`MESSAGELIMIT=${limits.imapMessagesPerCommand}`); // RFC 9738
   for (const { capability, isOffered } of hooks.declared('imap.command')) {
     const context = { actor: session.login?.actor ?? actor, session: session.sdkSession, account: session.account };
     if (capability !== undefined && isOffered(context)) names.push(capability);

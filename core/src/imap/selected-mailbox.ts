@@ -43,6 +43,7 @@ export interface ViewOwner {
   readonly tellsVanished: boolean;
   /** No sequence number goes either way (RFC 9586). */
   readonly isUidOnly: boolean;
+  readonly messageLimit: number;
 }
 export type Visit = (words: Uint32Array, at: number, uid: number, sequence: number) => boolean | undefined;
 
@@ -200,6 +201,11 @@ export class SelectedMailbox implements MailboxListener {
   get highestModSeq(): Seq {
     const { highestModSeq } = this.info;
     return this.hasPendingExpunges ? Math.min(highestModSeq, (this.#pending?.firstSeq ?? 1) - 1) : highestModSeq;
+  }
+
+  /** Messages that one command may work on, 0 for any number (RFC 9738). */
+  get messageLimit(): number {
+    return this.#owner.messageLimit;
   }
 
   /** @throws ImapNo when the mailbox was opened with EXAMINE */

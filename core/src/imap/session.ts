@@ -109,6 +109,11 @@ export class ImapSession implements ViewOwner {
     return (this.enabled & UIDONLY) !== 0;
   }
 
+  /** MESSAGELIMIT; 0 for none. */
+  get messageLimit(): number {
+    return this.env.limits.imapMessagesPerCommand;
+  }
+
   get tellsVanished(): boolean {
     return (this.enabled & (QRESYNC | UIDONLY)) !== 0;
   }

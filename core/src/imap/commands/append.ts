@@ -3,6 +3,7 @@ import { defineCommand } from '../command.ts';
 import { appendRequest } from '../grammar/append.ts';
 import { args } from '../grammar/args.ts';
 import { findTarget } from '../mailboxes.ts';
+import { requireWithinLimit } from '../message-limit.ts';
 import { receivedMessage } from '../received-message.ts';
 import { uidsText } from '../uid-text.ts';
 
@@ -17,6 +18,7 @@ export const append = defineCommand({
 
   async handle({ access, session, signal }, { request }) {
     const box = findTarget(access, request.mailbox);
+    requireWithinLimit(session.messageLimit, request.messages.length);
     const messages: AppendMessage[] = [];
     for (const announced of request.messages) messages.push(await receivedMessage(session, box.id, announced));
     const { uidValidity, uids } = await access.append(box.id, messages, signal);

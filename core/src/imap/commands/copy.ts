@@ -1,9 +1,11 @@
+import { countUids } from '../../mail/journal/uid-runs.ts';
 import { defineCommand } from '../command.ts';
 import { ImapNo } from '../errors.ts';
 import { args } from '../grammar/args.ts';
 import { mailboxName } from '../grammar/mailbox-name.ts';
 import { messageSet } from '../grammar/sequence-set.ts';
 import { findTarget } from '../mailboxes.ts';
+import { requireWithinLimit } from '../message-limit.ts';
 import { copyUidCode } from '../uid-text.ts';
 
 /** COPY and UID COPY: RFC 9051 §6.4.7. All or nothing. */
@@ -22,6 +24,7 @@ export const copy = defineCommand({
     if (by === 'sequence' && view.anyGone(uids)) throw new ImapNo('EXPUNGEISSUED', 'Some messages are gone');
     const living = view.living(uids);
     if (living.length === 0) return { text: 'Nothing to copy' };
+    requireWithinLimit(view.messageLimit, countUids(living));
     const copied = await access.copy(view.box, living, target.id);
     return copied.from.length === 0 ? { text: 'Nothing to copy' } : { code: copyUidCode(copied), text: 'Messages copied' };
   },

@@ -9,6 +9,7 @@ import { args } from '../grammar/args.ts';
 import { fetchRequest } from '../grammar/fetch.ts';
 import { messageSet } from '../grammar/sequence-set.ts';
 import type { FetchRequest } from '../grammar/syntax-tree.ts';
+import { withinLimit } from '../message-limit.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
 import { vanishedSince, writeVanishedEarlier } from '../vanished.ts';
 
@@ -37,6 +38,8 @@ export const fetch = defineCommand({
       uids = intersectUids(uids, view.state.changedSince(request.changedSince)); // reads the changes, not the mailbox
     }
     if (request.partial !== undefined) uids = view.partOf(uids, request.partial, request.changedSince ?? -1);
+    const limited = withinLimit(context, uids, request.changedSince);
+    uids = limited.uids;
     if (uids.length === 0) return;
     await view.access.authorize(view.box, view.living(uids), plan.needsContent || plan.columns.length > 0 ? 'content' : 'metadata');
 
@@ -44,6 +47,7 @@ export const fetch = defineCommand({
     const shownUpTo = view.info.highestModSeq; // rows are read from here on
     await new FetchRun(context, view, plan, { changedSince: request.changedSince, seenNow }).run(uids);
     if (plan.showsFlags && (plan.showsModSeq || !session.isCondstore)) view.markShown(uids, shownUpTo);
+    return limited.code === undefined ? undefined : { code: limited.code, text: 'FETCH done in part' };
   },
 });
 

@@ -1,9 +1,11 @@
+import { countUids } from '../../mail/journal/uid-runs.ts';
 import { defineCommand } from '../command.ts';
 import { ImapNo } from '../errors.ts';
 import { args } from '../grammar/args.ts';
 import { mailboxName } from '../grammar/mailbox-name.ts';
 import { messageSet } from '../grammar/sequence-set.ts';
 import { findTarget } from '../mailboxes.ts';
+import { requireWithinLimit } from '../message-limit.ts';
 import { copyUidCode } from '../uid-text.ts';
 
 /** MOVE and UID MOVE: RFC 6851, RFC 9051 §6.4.8. */
@@ -23,6 +25,7 @@ export const move = defineCommand({
     if (by === 'sequence' && view.anyGone(uids)) throw new ImapNo('EXPUNGEISSUED', 'Some messages are gone');
     const living = view.living(uids);
     if (living.length === 0) return;
+    requireWithinLimit(view.messageLimit, countUids(living));
     const moved = await access.move(view.box, living, target.id);
     // COPYUID precedes the EXPUNGEs, while the client can still map the old UIDs (RFC 6851 §4.3); they follow at the command's end.
     if (moved.from.length === 0) return;

@@ -34,7 +34,8 @@ export const search = defineCommand({
     if (withModSeq) session.enableCondstore();
     const query = searchQuery(key, view, session.env.now());
     if (returns?.save === true) view.saved = NO_UIDS; // also when the search fails (RFC 5182 §2.1)
-    const uids = view.exists === 0 ? new Uint32Array(0) : await access.search(view.box, query, { within: view.everything, signal, progress: session.progress });
+    const asked = { within: view.everything, signal, progress: session.progress };
+    const uids = view.exists === 0 ? new Uint32Array(0) : await access.search(view.box, query, asked);
     const found = foundMessages(view, uids, context.isUid);
     if (returns?.save === true) view.saved = uidRunsOf(savedUids(returns, uids));
     if (returns !== undefined && savesOnly(returns)) return;

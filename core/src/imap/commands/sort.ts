@@ -35,7 +35,8 @@ export const sort = defineCommand({
     if (withModSeq) session.enableCondstore();
     const query = searchQuery(key, view, session.env.now());
     if (returns?.save === true) view.saved = NO_UIDS; // also when the search fails (RFC 5182 §2.1)
-    const uids = view.exists === 0 ? new Uint32Array(0) : await access.search(view.box, query, { within: view.everything, signal, progress: session.progress });
+    const asked = { within: view.everything, signal, progress: session.progress };
+    const uids = view.exists === 0 ? new Uint32Array(0) : await access.search(view.box, query, asked);
     if (uids.length > 0 && sortsByContent(criteria)) await access.authorize(view.box, uidRunsOf(uids), 'content');
     const found = foundRows(view, uids, context.isUid);
     const scores = wantsScores

@@ -9,6 +9,7 @@ import { storeRequest } from '../grammar/fetch.ts';
 import { messageSet } from '../grammar/sequence-set.ts';
 import type { StoreRequest } from '../grammar/syntax-tree.ts';
 import { numberSet, runsOf } from '../grammar/write.ts';
+import { withinLimit } from '../message-limit.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
 
 /** STORE and UID STORE: RFC 9051 §6.4.6, RFC 7162 §3.1.3 (UNCHANGEDSINCE). */
@@ -25,14 +26,17 @@ export const store = defineCommand({
     view.requireWritable();
     if (request.unchangedSince !== undefined) session.enableCondstore();
     const uids = view.resolve(messages, by);
-    const living = view.living(uids);
+    const { uids: living, code } = withinLimit(context, view.living(uids));
     const isShort = by === 'sequence' && view.anyGone(uids);
     if (living.length === 0) {
       if (isShort) throw new ImapNo('EXPUNGEISSUED', 'The messages are gone');
       return;
     }
     const modified = await change(context, view, living, request);
-    return completion(view, context.by, modified, isShort);
+    if (code === undefined) return completion(view, by, modified, isShort);
+    if (modified.length === 0) return { code, text: 'STORE done in part' };
+    context.respond.ok(code, 'Some messages were left out');
+    return completion(view, by, modified, isShort);
   },
 });
 

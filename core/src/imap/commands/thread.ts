@@ -24,7 +24,8 @@ export const thread = defineCommand({
     const algorithm = knownAlgorithm(program.algorithm);
     if (asksModSeq(key)) session.enableCondstore();
     const query = searchQuery(key, view, session.env.now());
-    const uids = view.exists === 0 ? new Uint32Array(0) : await access.search(view.box, query, { within: view.everything, signal, progress: session.progress });
+    const asked = { within: view.everything, signal, progress: session.progress };
+    const uids = view.exists === 0 ? new Uint32Array(0) : await access.search(view.box, query, asked);
     if (uids.length === 0) {
       respond.untagged('THREAD');
       return;
