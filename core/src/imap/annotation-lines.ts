@@ -1,7 +1,7 @@
 /** METADATA responses: entries with their values, in octets as they were set (RFC 5464 §4.4.1). */
-import type { MailboxInfo } from '../mail/journal/account-mail.ts';
 import type { CommandContext } from './command.ts';
 import { atomOrString, mailbox, octetString } from './grammar/write.ts';
+import { type Found, nameIn } from './mailboxes.ts';
 
 export interface AnnotationLine {
   readonly entry: string;
@@ -17,13 +17,13 @@ function valueText(octets: Buffer | undefined): string {
   return wire.includes('\0') ? `~{${wire.length}}\r\n${wire}` : octetString(wire);
 }
 
-/** `box` undefined: the server. Nothing at all when there are no entries: an empty list is no METADATA response. */
+/** `found` undefined: the server. Nothing at all when there are no entries: an empty list is no METADATA response. */
 export async function writeAnnotations(
   { respond, session }: CommandContext,
-  box: MailboxInfo | undefined,
+  found: Found | undefined,
   lines: Iterable<AnnotationLine>,
 ): Promise<void> {
-  const name = box === undefined ? '""' : mailbox(box.name, session.names);
+  const name = found === undefined ? '""' : mailbox(nameIn(found.access, found.info.name), session.names);
   let text = '';
   for (const { entry, octets } of lines) {
     text += `${text === '' ? '' : ' '}${atomOrString(entry, session.names)} ${valueText(octets)}`;

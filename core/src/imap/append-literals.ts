@@ -14,6 +14,7 @@ import { mailboxName } from './grammar/mailbox-name.ts';
 import { oneMessage } from './grammar/sequence-set.ts';
 import { commandName, commandTag } from './grammar/session-arguments.ts';
 import { ImapSyntaxError } from './grammar/syntax-error.ts';
+import { findTarget, splitOthers } from './mailboxes.ts';
 import { type ImapSession, UTF8_ACCEPT } from './session.ts';
 
 const KIB = 1024;
@@ -40,10 +41,23 @@ export class AppendLiterals {
     if ('refuse' in target) return target;
     const { access } = login;
     const box = access.mail.byName(target.mailbox);
+    if (box === undefined && splitOthers(target.mailbox) !== undefined) return this.#decideOthers(target.mailbox, literal, session);
     if (box === undefined) return { refuse: new ImapNo('TRYCREATE', 'No such mailbox') };
     if (!box.selectable) return { refuse: new ImapNo('NONEXISTENT', 'This name holds no messages') };
     this.#octets += literal.sizeOctets;
     return access.mayAppend(box.id, this.#octets).then(() => this.#accept(literal, session));
+  }
+
+  async #decideOthers(mailbox: string, literal: Literal, session: ImapSession): Promise<LiteralDecision> {
+    try {
+      const { access, info } = await findTarget(session, mailbox);
+      this.#octets += literal.sizeOctets;
+      await access.mayAppend(info.id, this.#octets);
+    } catch (error) {
+      if (error instanceof ImapNo) return { refuse: error };
+      throw error;
+    }
+    return this.#accept(literal, session);
   }
 
   #accept(literal: Literal, session: ImapSession): LiteralDecision {

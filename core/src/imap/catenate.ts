@@ -5,11 +5,13 @@ import { runOf } from '../mail/journal/uid-runs.ts';
 import type { MailAccess, MessageSource, OpenContent } from '../mail/services.ts';
 import { headerFields } from '../mime/header-fields.ts';
 import { type SectionRange, sectionRange } from '../mime/section.ts';
-import type { ContentId, MailboxId } from '../store/store.ts';
-import { ImapBad, ImapNo } from './errors.ts';
+import type { ContentId } from '../store/store.ts';
+import { ImapNo } from './errors.ts';
 import { cut, exactly, filteredHead, mimeText } from './fetch/section-writer.ts';
 import { type ImapUrl, parseImapUrl } from './grammar/imap-url.ts';
 import type { CatenatePart } from './grammar/syntax-tree.ts';
+import { mayIn } from './guest-view.ts';
+import { type Found, placeOf } from './mailboxes.ts';
 import type { ImapSession } from './session.ts';
 
 /** What is echoed of a URL must not end the response code or the line. */
@@ -25,16 +27,14 @@ function badUrl(url: string): ImapNo {
   return new ImapNo(`BADURL "${ECHOED.test(url) ? url : ''}"`, 'A part of the message was not found'); // RFC 4469 §4
 }
 
-/** The message for `box`. @throws ImapNo BADURL, TOOBIG; MailError as `mayAppend` and the spool; what reading the pieces throws */
-export async function catenated(session: ImapSession, box: MailboxId, parts: readonly CatenatePart[]): Promise<MessageSource> {
-  const { login } = session;
+/** The message for a mailbox. @throws ImapNo BADURL, TOOBIG; MailError as `mayAppend` and the spool; what reading the pieces throws */
+export async function catenated(session: ImapSession, { access, info }: Found, parts: readonly CatenatePart[]): Promise<MessageSource> {
   const { appends } = session.wire;
-  if (login === undefined) throw new ImapBad('Log in first');
   const limitOctets = session.env.limits.messageOctets;
   const pieces: Piece[] = [];
   let sizeOctets = 0;
   for (const part of parts) {
-    if ('url' in part) pieces.push(await pieceOfMessage(session, login.access, part.url));
+    if ('url' in part) pieces.push(await pieceOfMessage(session, part.url));
     else {
       const source = await appends.take(part.literal, session);
       pieces.push({ sizeOctets: source.sizeOctets, octets: () => source.open() });
@@ -42,7 +42,7 @@ export async function catenated(session: ImapSession, box: MailboxId, parts: rea
     sizeOctets += pieces.at(-1)?.sizeOctets ?? 0;
     if (sizeOctets > limitOctets) throw new ImapNo('TOOBIG', 'Message too large');
   }
-  await login.access.mayAppend(box, sizeOctets);
+  await access.mayAppend(info.id, sizeOctets);
   const source = await session.env.services.spool.receive(joined(pieces), { limitOctets, signal: session.signal });
   appends.own(source);
   return source;
@@ -53,10 +53,12 @@ async function* joined(pieces: readonly Piece[]): AsyncGenerator<Uint8Array> {
 }
 
 /** @throws ImapNo BADURL; MailError as `authorize` and reading do */
-async function pieceOfMessage(session: ImapSession, access: MailAccess, text: string): Promise<Piece> {
+async function pieceOfMessage(session: ImapSession, text: string): Promise<Piece> {
   const url = parseImapUrl(text);
-  const id = url === undefined || !isOfThisAccount(url, session) ? undefined : await contentOf(url, session, access);
-  if (url === undefined || id === undefined) throw badUrl(text);
+  const whose = url === undefined || !isOfThisAccount(url, session) ? undefined : await mailboxOf(url, session);
+  const id = url === undefined || whose === undefined ? undefined : await contentOf(url, whose);
+  if (url === undefined || whose === undefined || id === undefined) throw badUrl(text);
+  const { access } = whose;
   const { signal } = session;
   const content = await opened(access, id, text);
   const found = sectionRange(content.parts, { path: url.section.part, text: mimeText(url.section) });
@@ -83,9 +85,16 @@ function isOfThisAccount({ server }: ImapUrl, { env, account }: ImapSession): bo
   return user === undefined || user === account?.username || account?.addresses.includes(user) === true;
 }
 
-async function contentOf(url: ImapUrl, session: ImapSession, access: MailAccess): Promise<ContentId | undefined> {
-  const info = url.mailbox === undefined ? session.selected?.info : access.mail.byName(url.mailbox);
-  if (info === undefined || !info.selectable) return undefined;
+/** Also one that another user shares. */
+async function mailboxOf({ mailbox }: ImapUrl, session: ImapSession): Promise<Found | undefined> {
+  if (mailbox === undefined) return session.selected;
+  const place = await placeOf(session, mailbox);
+  const info = place?.access.mail.byName(place.name);
+  return place === undefined || info === undefined ? undefined : { access: place.access, info };
+}
+
+async function contentOf(url: ImapUrl, { access, info }: Found): Promise<ContentId | undefined> {
+  if (!info.selectable || !mayIn(access, info.id, 'r')) return undefined;
   if (url.uidValidity !== undefined && url.uidValidity !== info.uidValidity) return undefined;
   const only = runOf(url.uid, url.uid);
   const state = await access.mail.state(info.id);

@@ -9,18 +9,22 @@ import { compress } from './commands/compress.ts';
 import { copy } from './commands/copy.ts';
 import { create } from './commands/create.ts';
 import { deleteMailbox } from './commands/delete.ts';
+import { deleteAcl } from './commands/deleteacl.ts';
 import { enable } from './commands/enable.ts';
 import { expunge, uidExpunge } from './commands/expunge.ts';
 import { fetch } from './commands/fetch.ts';
+import { getAcl } from './commands/getacl.ts';
 import { id } from './commands/id.ts';
 import { idle } from './commands/idle.ts';
 import { list } from './commands/list.ts';
+import { listRights } from './commands/listrights.ts';
 import { login } from './commands/login.ts';
 import { logout } from './commands/logout.ts';
 import { lsub } from './commands/lsub.ts';
 import { getMetadata, setMetadata } from './commands/metadata.ts';
 import { move } from './commands/move.ts';
 import { multisearch } from './commands/multisearch.ts';
+import { myRights } from './commands/myrights.ts';
 import { namespace } from './commands/namespace.ts';
 import { noop } from './commands/noop.ts';
 import { notify } from './commands/notify.ts';
@@ -29,6 +33,7 @@ import { rename } from './commands/rename.ts';
 import { replace } from './commands/replace.ts';
 import { search } from './commands/search.ts';
 import { examine, select } from './commands/select.ts';
+import { setAcl } from './commands/setacl.ts';
 import { sort } from './commands/sort.ts';
 import { starttls } from './commands/starttls.ts';
 import { status } from './commands/status.ts';
@@ -67,6 +72,11 @@ export const commandTable: readonly Command[] = [
   setQuota,
   getMetadata,
   setMetadata,
+  setAcl,
+  deleteAcl,
+  getAcl,
+  listRights,
+  myRights,
   notify,
   check,
   close,

@@ -48,6 +48,6 @@ export class FlagTextCache {
 }
 
 /** FLAGS of SELECT: `(\Answered \Flagged \Deleted \Seen \Draft $Junk)`. */
-export function mailboxFlags(keywords: readonly string[]): string {
-  return `(${['\\Answered', '\\Flagged', '\\Deleted', '\\Seen', '\\Draft', ...keywords].join(' ')})`;
+export function mailboxFlags(keywords: readonly string[], isShown: (flag: string) => boolean = () => true): string {
+  return `(${['\\Answered', '\\Flagged', '\\Deleted', '\\Seen', '\\Draft', ...keywords].filter(isShown).join(' ')})`;
 }

@@ -1,12 +1,12 @@
 /** STATUS of one mailbox: counters, never a scan (RFC 9051 §6.3.11). */
-import type { MailboxInfo } from '../mail/journal/account-mail.ts';
 import { mailboxIdText } from '../mail/sdk-values.ts';
 import type { CommandContext } from './command.ts';
 import type { StatusItem } from './grammar/syntax-tree.ts';
 import { mailbox } from './grammar/write.ts';
+import { type Found, idIn, nameIn } from './mailboxes.ts';
 
-async function value(item: StatusItem, info: MailboxInfo, { session, access }: CommandContext): Promise<string> {
-  const view = session.selected?.box === info.id ? session.selected : undefined;
+async function value(item: StatusItem, { access, info }: Found, { session }: CommandContext): Promise<string> {
+  const view = session.selectedIn(access)?.box === info.id ? session.selected : undefined;
   switch (item) {
     case 'MESSAGES':
       return String(info.messages);
@@ -32,15 +32,15 @@ async function value(item: StatusItem, info: MailboxInfo, { session, access }: C
       session.enableCondstore();
       return String(view?.highestModSeq ?? info.highestModSeq);
     case 'MAILBOXID':
-      return `(${mailboxIdText(info.id)})`;
+      return `(${idIn(access, mailboxIdText(info.id))})`;
     case 'APPENDLIMIT':
       return String(session.env.limits.messageOctets);
   }
 }
 
 /** Writes `* STATUS name (...)`. */
-export async function writeStatus(context: CommandContext, info: MailboxInfo, items: readonly StatusItem[]): Promise<void> {
+export async function writeStatus(context: CommandContext, found: Found, items: readonly StatusItem[]): Promise<void> {
   const texts: string[] = [];
-  for (const item of items) texts.push(`${item} ${await value(item, info, context)}`);
-  context.respond.untagged(`STATUS ${mailbox(info.name, context.session.names)} (${texts.join(' ')})`);
+  for (const item of items) texts.push(`${item} ${await value(item, found, context)}`);
+  context.respond.untagged(`STATUS ${mailbox(nameIn(found.access, found.info.name), context.session.names)} (${texts.join(' ')})`);
 }

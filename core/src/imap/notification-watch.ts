@@ -177,7 +177,7 @@ export class NotificationWatch {
     const lines = [...this.#treeLines(eventsOf), ...this.#subscriptionLines(eventsOf), ...this.#annotationLines(eventsOf)];
     for (const [box, bits] of this.#dirty) {
       const info = this.#login.access.mail.byId(box);
-      if (info === undefined || !info.selectable || box === this.#session.selected?.box) continue;
+      if (info === undefined || !info.selectable || box === this.#session.selectedIn(this.#login.access)?.box) continue;
       const line = this.#statusLine(info, bits, eventsOf(info.name));
       if (line !== undefined) lines.push(line);
     }
@@ -191,7 +191,7 @@ export class NotificationWatch {
     const lines: string[] = [];
     for (const info of this.#login.access.mail.mailboxes()) {
       const events = eventsOf(info.name);
-      if (!info.selectable || !events.has('MESSAGENEW') || info.id === this.#session.selected?.box) continue;
+      if (!info.selectable || !events.has('MESSAGENEW') || info.id === this.#session.selectedIn(this.#login.access)?.box) continue;
       const line = this.#statusLine(info, NEW_OR_GONE | FLAGS, new Set([...events, 'UIDVALIDITY']));
       if (line !== undefined) lines.push(line);
     }

@@ -70,7 +70,7 @@ async function run(declared: DeclaredImapCommand, { session, respond }: CommandC
       account: login.account,
       session: login.session,
       signal: session.signal,
-      selected: selected === undefined ? undefined : mailboxRef(login.access.mail.account, selected.info),
+      selected: selected === undefined ? undefined : mailboxRef(selected.access.mail.account, selected.info),
       async untagged(name, ...items) {
         if (!RESPONSE_NAME.test(name)) throw new SyntaxError('not a response name');
         respond.untagged([name, ...items.map((item) => written(item, session.names))].join(' '));

@@ -21,6 +21,8 @@ function midnight(day: DayNumber): Date {
 export interface SearchView {
   resolveLoosely(set: SequenceSet, by: 'uid' | 'sequence'): UidRuns;
   recentUids(): UidRuns;
+  /** As the account whose mailbox it is writes it. */
+  ownEmailId(id: string): string;
 }
 
 /** `nowMs`: for OLDER and YOUNGER (RFC 5032). */
@@ -59,7 +61,7 @@ export function searchQuery(key: SearchKey, view: SearchView, nowMs: number): Se
       // Entries are not kept by flag: the message's own MODSEQ is the superset that RFC 7162 §3.1.5 allows.
       return { op: 'modSeq', atLeast: key.atLeast as ModSeq };
     case 'emailId':
-      return { op: 'emailId', is: key.is };
+      return { op: 'emailId', is: view.ownEmailId(key.is) };
     case 'threadId':
       return inUids(NO_UIDS); // no message has one
     default:

@@ -23,6 +23,8 @@ import { type FlagTexts, mailboxFlags } from './flag-texts.ts';
 import { resolveSet } from './grammar/sequence-set.ts';
 import { type PartialRange, type SequenceSet, STAR } from './grammar/syntax-tree.ts';
 import { partOfRuns } from './partial.ts';
+import { mayKeep } from './guest-view.ts';
+import { ownIdIn } from './mailboxes.ts';
 import { PendingExpunges } from './pending-expunges.ts';
 import { RecentMarks } from './recent-marks.ts';
 import type { Responder } from './responder.ts';
@@ -366,6 +368,10 @@ export class SelectedMailbox implements MailboxListener {
   recentCount(): number {
     if (this.#owner.isRev2) return 0;
     let count = 0;
+  ownEmailId(id: string): string {
+    return ownIdIn(this.access, id);
+  }
+
     const runs = this.recentUids();
     for (let at = 0; at < runs.length; at += 2) {
       const low = runs[at] as number;
@@ -419,8 +425,9 @@ export class SelectedMailbox implements MailboxListener {
   permanentFlags(): string {
     if (this.isReadOnly) return '()';
     const { keywords } = this.info;
-    const names = mailboxFlags(keywords);
-    return keywords.length < MAX_KEYWORDS ? `${names.slice(0, -1)} \\*)` : names;
+    const names = mailboxFlags(keywords, (flag) => mayKeep(this.access, this.box, flag));
+    if (keywords.length >= MAX_KEYWORDS || !mayKeep(this.access, this.box, '\\*')) return names;
+    return names === '()' ? '(\\*)' : `${names.slice(0, -1)} \\*)`;
   }
 
   /** A keyword must be in FLAGS before a FETCH shows it (RFC 9051 §7.3.5). */

@@ -16,11 +16,12 @@ export const append = defineCommand({
   mayExpunge: true,
   args: args({ request: appendRequest }),
 
-  async handle({ access, session, signal }, { request }) {
-    const box = findTarget(access, request.mailbox);
+  async handle({ session, signal }, { request }) {
+    const target = await findTarget(session, request.mailbox);
+    const { access, info: box } = target;
     requireWithinLimit(session.messageLimit, request.messages.length);
     const messages: AppendMessage[] = [];
-    for (const announced of request.messages) messages.push(await receivedMessage(session, box.id, announced));
+    for (const announced of request.messages) messages.push(await receivedMessage(session, target, announced));
     const { uidValidity, uids } = await access.append(box.id, messages, signal);
     return { code: `APPENDUID ${uidValidity} ${uidsText(uids)}`, text: 'Message stored' };
   },

@@ -9,6 +9,7 @@ import { args } from '../grammar/args.ts';
 import { fetchRequest } from '../grammar/fetch.ts';
 import { messageSet } from '../grammar/sequence-set.ts';
 import type { FetchRequest } from '../grammar/syntax-tree.ts';
+import { mayIn } from '../guest-view.ts';
 import { withinLimit } from '../message-limit.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
 import { vanishedSince, writeVanishedEarlier } from '../vanished.ts';
@@ -43,7 +44,10 @@ export const fetch = defineCommand({
     if (uids.length === 0) return;
     await view.access.authorize(view.box, view.living(uids), plan.needsContent || plan.columns.length > 0 ? 'content' : 'metadata');
 
-    const seenNow = plan.setsSeen && !view.isReadOnly ? await markSeen(context, view, uids, request.changedSince) : NO_UIDS;
+    const seenNow =
+      plan.setsSeen && !view.isReadOnly && mayIn(view.access, view.box, 's')
+        ? await markSeen(context, view, uids, request.changedSince)
+        : NO_UIDS;
     const shownUpTo = view.info.highestModSeq; // rows are read from here on
     await new FetchRun(context, view, plan, { changedSince: request.changedSince, seenNow }).run(uids);
     if (plan.showsFlags && (plan.showsModSeq || !session.isCondstore)) view.markShown(uids, shownUpTo);

@@ -7,15 +7,18 @@ import { listRequest } from '../grammar/list.ts';
 import { listMatcher } from '../grammar/list-match.ts';
 import type { ListRequest } from '../grammar/syntax-tree.ts';
 import { mailbox } from '../grammar/write.ts';
+import { mayIn } from '../guest-view.ts';
 import { writeStatus } from '../mailbox-status.ts';
-import { superiors } from '../mailboxes.ts';
+import { type Found, superiors } from '../mailboxes.ts';
+import { myRightsLine } from '../my-rights.ts';
+import { othersMailboxes } from '../others-listing.ts';
 
-/** LIST: RFC 9051 §6.3.9, RFC 5258 (LIST-EXTENDED), RFC 5819 (LIST-STATUS), RFC 9590 (LIST-METADATA), RFC 6154, RFC 3348. */
+/** LIST: RFC 9051 §6.3.9, RFC 5258 (LIST-EXTENDED), RFC 5819 (LIST-STATUS), RFC 9590 (LIST-METADATA), RFC 8440 (LIST-MYRIGHTS), RFC 6154, RFC 3348. */
 export const list = defineCommand({
   name: 'LIST',
   states: ['authenticated'],
   looksAnew: true,
-  capability: ['LIST-EXTENDED', 'LIST-STATUS', 'LIST-METADATA'],
+  capability: ['LIST-EXTENDED', 'LIST-STATUS', 'LIST-METADATA', 'LIST-MYRIGHTS'],
   mayExpunge: true,
   args: args({ request: listRequest }),
 
@@ -30,36 +33,53 @@ export const list = defineCommand({
     const wantsSubscribed = request.selection.has('SUBSCRIBED');
     const subscribed = wantsSubscribed || request.returns.subscribed ? new Set(access.mail.subscriptions()) : new Set<string>();
 
-    const boxes = new Map<string, MailboxInfo>();
-    for (const info of access.mail.mailboxes()) boxes.set(info.name, info);
+    const boxes = new Map<string, Found | undefined>(
+      await othersMailboxes(
+        context.session,
+        request.patterns.map((pattern) => request.reference + pattern),
+      ),
+    );
+    for (const info of access.mail.mailboxes()) boxes.set(info.name, { access, info });
     const selected = selectedNames(request, boxes, subscribed);
     // Superiors of a match that are no match themselves (RECURSIVEMATCH, RFC 5258 §3.5).
     const withInferiors = request.selection.has('RECURSIVEMATCH') ? inferiorsOf(selected) : new Set<string>();
     for (const name of sorted(new Set([...selected, ...withInferiors]))) {
       if (!isListed(name)) continue;
-      const info = boxes.get(name);
-      const attributes = attributesOf(info, request, subscribed.has(name));
+      const found = boxes.get(name);
+      const attributes =
+        boxes.has(name) && found === undefined ? levelAttributes(request) : attributesOf(found?.info, request, subscribed.has(name));
       const childInfo = withInferiors.has(name) ? ' ("CHILDINFO" ("SUBSCRIBED"))' : '';
       respond.untagged(`LIST (${attributes.join(' ')}) "/" ${mailbox(name, context.session.names)}${childInfo}`);
-      await writeAfter(context, info, request);
+      if (found !== undefined) await writeAfter(context, found, request);
     }
   },
 });
 
-async function writeAfter(context: CommandContext, info: MailboxInfo | undefined, { returns }: ListRequest): Promise<void> {
-  if (returns.status.length > 0 && info?.selectable === true) await writeStatus(context, info, returns.status);
-  if (returns.metadata.length > 0 && info !== undefined) {
-    const { mail } = context.access;
-    const lines = returns.metadata.map(({ name, asked }) => ({ entry: asked, octets: annotation(mail, info, name) }));
-    await writeAnnotations(context, info, lines);
+async function writeAfter(context: CommandContext, found: Found, { returns }: ListRequest): Promise<void> {
+  const { access, info } = found;
+  const mayRead = mayIn(access, info.id, 'r');
+  if (returns.status.length > 0 && info.selectable && mayRead) await writeStatus(context, found, returns.status);
+  if (returns.myRights && info.selectable) context.respond.untagged(myRightsLine(context.session, found));
+  if (returns.metadata.length > 0 && mayRead) {
+    const lines = returns.metadata.map(({ name, asked }) => ({ entry: asked, octets: annotation(access.mail, info, name) }));
+    await writeAnnotations(context, found, lines);
   }
   if (context.respond.isFull) await context.respond.drained();
 }
 
-function selectedNames({ selection }: ListRequest, boxes: ReadonlyMap<string, MailboxInfo>, subscribed: ReadonlySet<string>): Set<string> {
+/** A level of hierarchy above mailboxes of others. */
+function levelAttributes({ extended }: ListRequest): string[] {
+  return [extended ? '\\NonExistent' : '\\Noselect', '\\HasChildren'];
+}
+
+function selectedNames(
+  { selection }: ListRequest,
+  boxes: ReadonlyMap<string, Found | undefined>,
+  subscribed: ReadonlySet<string>,
+): Set<string> {
   const names = selection.has('SUBSCRIBED') ? new Set(subscribed) : new Set(boxes.keys());
   if (selection.has('SPECIAL-USE')) {
-    for (const name of names) if ((boxes.get(name)?.specialUse.length ?? 0) === 0) names.delete(name);
+    for (const name of names) if ((boxes.get(name)?.info.specialUse.length ?? 0) === 0) names.delete(name);
   }
   return names;
 }

@@ -152,7 +152,7 @@ test('STATUS: every item, from counters', async (t) => {
 
 test('NAMESPACE, and names that try to get out', async (t) => {
   const client = await (await imapHouse(t)).login();
-  await client.expect('NAMESPACE', '* NAMESPACE (("" "/")) NIL NIL', '$ OK NAMESPACE done');
+  await client.expect('NAMESPACE', '* NAMESPACE (("" "/")) (("user/" "/")) NIL', '$ OK NAMESPACE done');
   for (const name of ['../../etc/passwd', '__proto__', 'constructor', '..']) {
     const created = (await client.run(`CREATE "${name}"`)).at(-1) ?? '';
     assert.match(created, /^\$ (OK|NO) /, name);

@@ -1,19 +1,19 @@
 import { annotation, annotationsBelow, MAX_ANNOTATION_OCTETS, SPECIAL_USE_ENTRY } from '../../mail/annotations.ts';
 import { MailError } from '../../mail/errors.ts';
-import type { MailboxInfo } from '../../mail/journal/account-mail.ts';
-import type { MailAccess } from '../../mail/services.ts';
 import { type AnnotationLine, writeAnnotations } from '../annotation-lines.ts';
 import { defineCommand } from '../command.ts';
 import { ImapNo } from '../errors.ts';
 import { args } from '../grammar/args.ts';
 import { getMetadataRequest, setMetadataRequest } from '../grammar/metadata.ts';
+import { type Found, findName } from '../mailboxes.ts';
+import type { ImapSession } from '../session.ts';
 
-/** The empty name is the server. @throws ImapNo NONEXISTENT */
-function annotated({ mail }: MailAccess, name: string): MailboxInfo | undefined {
+/** The empty name is the server. @throws ImapNo NONEXISTENT; MailError no-such-mailbox, forbidden (RFC 5464 §3.3) */
+async function annotated(session: ImapSession, name: string): Promise<Found | undefined> {
   if (name === '') return undefined;
-  const info = mail.byName(name);
-  if (info === undefined) throw new ImapNo('NONEXISTENT', 'No such mailbox');
-  return info;
+  const found = await findName(session, name);
+  found.access.guest?.require(found.info.id, 'lr');
+  return found;
 }
 
 /** GETMETADATA: RFC 5464 §4.2. */
@@ -25,8 +25,9 @@ export const getMetadata = defineCommand({
   args: args({ request: getMetadataRequest }),
 
   async handle(context, { request: { mailbox, entries, depth, maxSize = Number.POSITIVE_INFINITY } }) {
-    const { mail } = context.access;
-    const box = annotated(context.access, mailbox);
+    const found = await annotated(context.session, mailbox);
+    const { mail } = (found ?? context).access;
+    const box = found?.info;
     const lines = new Map<string, AnnotationLine>();
     for (const { name, asked } of entries) {
       const octets = annotation(mail, box, name);
@@ -43,7 +44,7 @@ export const getMetadata = defineCommand({
       longest = Math.max(longest, octets.length);
       lines.delete(name);
     }
-    await writeAnnotations(context, box, lines.values());
+    await writeAnnotations(context, found, lines.values());
     return longest === 0 ? undefined : { code: `METADATA LONGENTRIES ${longest}`, text: 'Some values are longer' };
   },
 });
@@ -55,14 +56,14 @@ export const setMetadata = defineCommand({
   mayExpunge: true,
   args: args({ request: setMetadataRequest }),
 
-  async handle({ access }, { request: { mailbox, entries } }) {
-    const box = annotated(access, mailbox);
+  async handle(context, { request: { mailbox, entries } }) {
+    const found = await annotated(context.session, mailbox);
     for (const value of entries.values()) {
       if (value !== null && value.length > MAX_ANNOTATION_OCTETS)
         throw new ImapNo(`METADATA MAXSIZE ${MAX_ANNOTATION_OCTETS}`, 'Annotation is too long');
     }
     try {
-      await access.annotate(box?.id, entries);
+      await (found ?? context).access.annotate(found?.info.id, entries);
     } catch (error) {
       if (error instanceof MailError && error.code === 'limit') throw new ImapNo('METADATA TOOMANY', error.message, { cause: error });
       if (error instanceof MailError && error.code === 'invalid' && entries.has(SPECIAL_USE_ENTRY))

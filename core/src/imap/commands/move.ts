@@ -4,7 +4,7 @@ import { ImapNo } from '../errors.ts';
 import { args } from '../grammar/args.ts';
 import { mailboxName } from '../grammar/mailbox-name.ts';
 import { messageSet } from '../grammar/sequence-set.ts';
-import { findTarget } from '../mailboxes.ts';
+import { findTarget, othersOf } from '../mailboxes.ts';
 import { requireWithinLimit } from '../message-limit.ts';
 import { copyUidCode } from '../uid-text.ts';
 
@@ -18,15 +18,18 @@ export const move = defineCommand({
   mayExpunge: true,
   args: args({ messages: messageSet, destination: mailboxName }),
 
-  async handle({ session, selected: view, access, by, respond }, { messages, destination }) {
+  async handle({ session, selected: view, by, respond, signal }, { messages, destination }) {
     view.requireWritable();
     const uids = view.resolve(messages, by);
-    const target = findTarget(access, destination);
+    const target = await findTarget(session, destination);
     if (by === 'sequence' && view.anyGone(uids)) throw new ImapNo('EXPUNGEISSUED', 'Some messages are gone');
     const living = view.living(uids);
     if (living.length === 0) return;
     requireWithinLimit(view.messageLimit, countUids(living));
-    const moved = await access.move(view.box, living, target.id);
+    const moved =
+      session.selectedIn(target.access) === view
+        ? await view.access.move(view.box, living, target.info.id)
+        : await othersOf(session).move(view.access, view.box, living, target.access, target.info.id, signal);
     // COPYUID precedes the EXPUNGEs, while the client can still map the old UIDs (RFC 6851 §4.3); they follow at the command's end.
     if (moved.from.length === 0) return;
     respond.ok(copyUidCode(moved), 'Messages moved');

@@ -1,5 +1,4 @@
 import { MailError } from '../../mail/errors.ts';
-import type { MailboxInfo } from '../../mail/journal/account-mail.ts';
 import type { UidRuns } from '../../mail/journal/entry.ts';
 import { modSeqAtRow } from '../../mail/journal/layout.ts';
 import { NO_UIDS, runOf, runsOf as uidRunsOf } from '../../mail/journal/uid-runs.ts';
@@ -11,9 +10,13 @@ import { type MultisearchRequest, multisearchRequest } from '../grammar/multisea
 import { resolveSet } from '../grammar/sequence-set.ts';
 import type { SearchProgram } from '../grammar/syntax-tree.ts';
 import { mailbox } from '../grammar/write.ts';
+import { mayIn } from '../guest-view.ts';
 import { nameFilter } from '../mailbox-filters.ts';
+import { type Found, nameIn, ownIdIn, splitOthers } from '../mailboxes.ts';
+import { othersMailboxes } from '../others-listing.ts';
 import { asksModSeq, asksNumbers, type SearchView, searchQuery } from '../search-query.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
+import type { ImapSession } from '../session.ts';
 import { esearchItems, respondLong, savedUids } from './search.ts';
 
 /**
@@ -42,28 +45,48 @@ export const multisearch = defineCommand({
     if (!isSelectedOnly && returns?.save === true) throw new ImapBad('SAVE is for the selected mailbox only');
     if (asksModSeq(key)) session.enableCondstore();
     if (returns?.save === true && view !== undefined) view.saved = NO_UIDS;
-    for (const info of mailboxesOf(context, sources)) {
-      if (info.id === view?.box) await searchSelected(context, program, view);
-      else await searchOther(context, program, info);
+    for (const found of await mailboxesOf(context, sources)) {
+      if (view !== undefined && isSelected(view, found)) await searchSelected(context, program, view);
+      else await searchOther(context, program, found);
     }
   },
 });
 
-function mailboxesOf({ access, session }: CommandContext, sources: readonly MailboxFilter[] | undefined): readonly MailboxInfo[] {
+function isSelected(view: SelectedMailbox, { access, info }: Found): boolean {
+  return view.access.mail.account === access.mail.account && view.box === info.id;
+}
+
+async function mailboxesOf({ access, session }: CommandContext, sources: readonly MailboxFilter[] | undefined): Promise<readonly Found[]> {
   const world = { access, isRouted: session.env.hooks.has('delivery.route') };
   const filters = sources?.map((source) => nameFilter(source, world)) ?? [];
-  const withSelected = sources === undefined || sources.some(({ kind }) => kind === 'SELECTED');
-  const found: MailboxInfo[] = [];
-  for (const info of access.mail.mailboxes()) {
-    const isWanted = (withSelected && info.id === session.selected?.box) || filters.some((matches) => matches(info.name));
-    if (isWanted && info.selectable) found.push(info);
-  }
-  return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+  const view = session.selected;
+  const found = new Map<string, Found>();
+  if (view !== undefined && (sources === undefined || sources.some(({ kind }) => kind === 'SELECTED')))
+    found.set(nameIn(view.access, view.info.name), view);
+  for (const info of access.mail.mailboxes())
+    if (info.selectable && filters.some((matches) => matches(info.name))) found.set(info.name, { access, info });
+  for (const [name, other] of await othersNamed(session, sources ?? []))
+    if (other?.info.selectable === true && mayIn(other.access, other.info.id, 'r')) found.set(name, other);
+  return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
+}
+
+/** Only filters with names reach into what others share. */
+async function othersNamed(
+  session: ImapSession,
+  sources: readonly MailboxFilter[],
+): Promise<Iterable<readonly [string, Found | undefined]>> {
+  const named = sources.filter(({ names }) => names.some((name) => splitOthers(`${name}/`) !== undefined));
+  if (named.length === 0 || session.login === undefined) return [];
+  const world = { access: session.login.access, isRouted: false };
+  const filters = named.map((source) => nameFilter(source, world));
+  const patterns = named.flatMap(({ names }) => names.filter((name) => splitOthers(`${name}/`) !== undefined).map((name) => `${name}*`));
+  return [...(await othersMailboxes(session, patterns))].filter(([name]) => filters.some((matches) => matches(name)));
 }
 
 /** What the session knows of it, neither more nor less. */
 async function searchSelected(context: CommandContext, program: SearchProgram, view: SelectedMailbox): Promise<void> {
-  const { access, session, signal } = context;
+  const { session, signal } = context;
+  const { access } = view;
   const { returns, key } = program;
   const query = searchQuery(key, view, session.env.now());
   if (view.exists === 0) return;
@@ -75,11 +98,12 @@ async function searchSelected(context: CommandContext, program: SearchProgram, v
     modSeqs[count++] = modSeqAtRow(words, at);
     return true;
   });
-  await answer(context, program, view.info, uids, modSeqs);
+  await answer(context, program, view, uids, modSeqs);
 }
 
-async function searchOther(context: CommandContext, program: SearchProgram, info: MailboxInfo): Promise<void> {
-  const { access, session, signal } = context;
+async function searchOther(context: CommandContext, program: SearchProgram, found: Found): Promise<void> {
+  const { session, signal } = context;
+  const { access, info } = found;
   if (info.messages === 0) return;
   try {
     const { uidNext, recentFrom } = info;
@@ -87,6 +111,7 @@ async function searchOther(context: CommandContext, program: SearchProgram, info
     const lastUid = (await access.mail.state(info.id)).uidAt(info.messages);
     const meaning: SearchView = {
       resolveLoosely: (set): UidRuns => resolveSet(set, lastUid),
+      ownEmailId: (id) => ownIdIn(access, id),
       recentUids: () => (recentFrom < uidNext ? runOf(recentFrom, uidNext - 1) : NO_UIDS),
     };
     const uids = await access.search(info.id, searchQuery(program.key, meaning, session.env.now()), { within, signal });
@@ -100,7 +125,7 @@ async function searchOther(context: CommandContext, program: SearchProgram, info
       modSeqs[count++] = modSeqAtRow(words, at);
       return true;
     });
-    await answer(context, program, info, living.subarray(0, count), modSeqs.subarray(0, count));
+    await answer(context, program, found, living.subarray(0, count), modSeqs.subarray(0, count));
   } catch (error) {
     if (!(error instanceof MailError) || (error.code !== 'no-such-mailbox' && error.code !== 'not-selectable')) throw error;
   }
@@ -109,7 +134,7 @@ async function searchOther(context: CommandContext, program: SearchProgram, info
 async function answer(
   context: CommandContext,
   { returns, key }: SearchProgram,
-  info: MailboxInfo,
+  { access, info }: Found,
   numbers: Uint32Array,
   modSeqs: Float64Array,
 ): Promise<void> {
@@ -117,7 +142,7 @@ async function answer(
   const items = esearchItems(returns, { numbers, modSeqs }, asksModSeq(key));
   if (items === '') return; // SAVE alone
   const { tag, session, respond } = context;
-  const name = mailbox(info.name, session.names);
+  const name = mailbox(nameIn(access, info.name), session.names);
   await respondLong(context, `* ESEARCH (TAG "${tag}" MAILBOX ${name} UIDVALIDITY ${info.uidValidity}) UID${items}\r\n`);
   if (respond.isFull) await respond.drained();
 }

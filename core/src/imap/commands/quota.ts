@@ -1,23 +1,37 @@
+import type { MailAccess } from '../../mail/services.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { ImapNo } from '../errors.ts';
 import { args } from '../grammar/args.ts';
 import { quotaLimits } from '../grammar/mailbox-arguments.ts';
 import { mailboxName } from '../grammar/mailbox-name.ts';
 import { astring } from '../grammar/strings.ts';
-import { mailbox } from '../grammar/write.ts';
+import { mailbox, textString } from '../grammar/write.ts';
+import { mayIn } from '../guest-view.ts';
+import { findName, OTHERS, othersOf, splitOthers } from '../mailboxes.ts';
 
 /** STORAGE counts in units of 1024 octets (RFC 9208 §5.1). */
 const UNIT = 1024;
 
-/** The one quota root of an account is called "". Resources without a limit are left out (RFC 9208 §4.2.1). */
-async function writeQuota({ access, respond }: CommandContext): Promise<void> {
+/** The one quota root of an account is called "", that of another user's `user/<username>`. */
+function rootOf({ guest }: MailAccess): string {
+  return guest === undefined ? '' : OTHERS + guest.owner;
+}
+
+/** Messages count towards their owner, and concern who may add some. */
+function mayAdd(access: MailAccess): boolean {
+  for (const { id } of access.mail.mailboxes()) if (mayIn(access, id, 'i')) return true;
+  return false;
+}
+
+/** Resources without a limit are left out (RFC 9208 §4.2.1). */
+async function writeQuota({ respond, session }: CommandContext, access: MailAccess): Promise<void> {
   const limits = await access.limits();
   const { usage } = access.mail;
   const resources: string[] = [];
   if (limits.octets !== undefined) resources.push(`STORAGE ${Math.ceil(usage.octets / UNIT)} ${Math.floor(limits.octets / UNIT)}`);
   if (limits.messages !== undefined) resources.push(`MESSAGE ${usage.messages} ${limits.messages}`);
   if (limits.mailboxes !== undefined) resources.push(`MAILBOX ${usage.mailboxes} ${limits.mailboxes}`);
-  respond.untagged(`QUOTA "" (${resources.join(' ')})`);
+  respond.untagged(`QUOTA ${textString(rootOf(access), session.names)} (${resources.join(' ')})`);
 }
 
 /** GETQUOTA: RFC 9208 §4.1.1. */
@@ -29,8 +43,10 @@ export const getQuota = defineCommand({
   args: args({ root: astring }),
 
   async handle(context, { root }) {
-    if (root !== '') throw new ImapNo('NONEXISTENT', 'No such quota root');
-    await writeQuota(context);
+    const other = splitOthers(root);
+    const access = root === '' ? context.access : other?.name === '' ? await othersOf(context.session).of(other.owner) : undefined;
+    if (access === undefined || !mayAdd(access)) throw new ImapNo('NONEXISTENT', 'No such quota root');
+    await writeQuota(context, access);
   },
 });
 
@@ -42,9 +58,11 @@ export const getQuotaRoot = defineCommand({
   args: args({ name: mailboxName }),
 
   async handle(context, { name }) {
-    if (context.access.mail.byName(name) === undefined) throw new ImapNo('NONEXISTENT', 'No such mailbox');
-    context.respond.untagged(`QUOTAROOT ${mailbox(name, context.session.names)} ""`);
-    await writeQuota(context);
+    const { session, respond } = context;
+    const { access, info } = await findName(session, name);
+    access.guest?.require(info.id, 'lr');
+    respond.untagged(`QUOTAROOT ${mailbox(name, session.names)} ${textString(rootOf(access), session.names)}`);
+    if (mayAdd(access)) await writeQuota(context, access);
   },
 });
 

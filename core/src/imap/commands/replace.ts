@@ -17,16 +17,17 @@ export const replace = defineCommand({
   mayExpunge: true,
   args: args({ message: oneMessage, mailbox: mailboxName, by: appendMessage }),
 
-  async handle({ session, selected: view, access, by, respond, signal }, { message, mailbox, by: replacement }) {
+  async handle({ session, selected: view, by, respond, signal }, { message, mailbox, by: replacement }) {
     view.requireWritable();
     const [uid] = view.living(view.resolve(message, by));
-    const target = findTarget(access, mailbox);
+    const target = await findTarget(session, mailbox);
+    if (session.selectedIn(target.access) !== view) throw new ImapNo('CANNOT', 'A message is replaced within its account only');
     if (uid === undefined) throw new ImapNo(by === 'sequence' ? 'EXPUNGEISSUED' : undefined, 'There is no such message');
     const {
       seq,
       uidValidity,
       uid: placed,
-    } = await access.replace(view.box, uid, target.id, await receivedMessage(session, target.id, replacement), signal);
+    } = await view.access.replace(view.box, uid, target.info.id, await receivedMessage(session, target, replacement), signal);
     // Before the EXPUNGE of the old one (RFC 8508 §3.3), which follows at the command's end.
     respond.ok(`APPENDUID ${uidValidity} ${placed}`, 'Message stored');
     return session.isQresync ? { code: `HIGHESTMODSEQ ${seq}`, text: 'REPLACE done' } : undefined;

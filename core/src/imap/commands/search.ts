@@ -22,7 +22,8 @@ export const search = defineCommand({
   args: args({ program: searchProgram }),
 
   async handle(context, { program }) {
-    const { selected: view, session, access, signal } = context;
+    const { selected: view, session, signal } = context;
+    const { access } = view;
     const { returns, key } = program;
     if (program.charset !== undefined && session.names.utf8 && !session.isRev2)
       throw new ImapBad('CHARSET is not allowed after UTF8=ACCEPT');

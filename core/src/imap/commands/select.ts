@@ -9,7 +9,8 @@ import { selectParameters } from '../grammar/mailbox-arguments.ts';
 import { mailboxName } from '../grammar/mailbox-name.ts';
 import type { QresyncParameter, SelectParameters } from '../grammar/syntax-tree.ts';
 import { mailbox } from '../grammar/write.ts';
-import { findMailbox } from '../mailboxes.ts';
+import { mayChange } from '../guest-view.ts';
+import { findMailbox, idIn, nameIn } from '../mailboxes.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
 import { knownUids, vanishedSince, writeVanishedEarlier } from '../vanished.ts';
 
@@ -21,7 +22,7 @@ interface SelectArguments {
 const selectArguments = args({ name: mailboxName, parameters: optionalList(selectParameters) });
 
 async function open(context: CommandContext, { name, parameters }: SelectArguments, mode: 'read-write' | 'read-only'): Promise<Completion> {
-  const { session, access, respond } = context;
+  const { session, respond } = context;
   const qresync = parameters?.qresync;
   if (qresync !== undefined && !session.isQresync) throw new ImapBad('QRESYNC is not enabled');
   if (qresync?.sequenceMatch !== undefined && session.isUidOnly)
@@ -30,9 +31,9 @@ async function open(context: CommandContext, { name, parameters }: SelectArgumen
     session.deselect(); // whatever comes of the new one (RFC 9051 §6.3.2)
     respond.ok('CLOSED', 'The previous mailbox is closed');
   }
-  const box = findMailbox(access, name);
+  const { access, info: box } = await findMailbox(session, name, 'r');
   if (parameters?.condstore === true) session.enableCondstore();
-  const view = await session.select(box.id, mode);
+  const view = await session.select(access, box.id, mayChange(access, box.id) ? mode : 'read-only');
   const { info } = view;
   view.tellFlags(respond);
   respond.untagged(`${view.exists} EXISTS`);
@@ -44,10 +45,11 @@ async function open(context: CommandContext, { name, parameters }: SelectArgumen
   respond.ok(`UIDVALIDITY ${info.uidValidity}`, 'UIDs are valid');
   respond.ok(`UIDNEXT ${info.uidNext}`, 'Next UID');
   respond.ok(`HIGHESTMODSEQ ${info.highestModSeq}`, 'Highest mod-sequence');
-  respond.ok(`MAILBOXID (${mailboxIdText(info.id)})`, 'Mailbox id');
-  if (session.isRev2) respond.untagged(`LIST () "/" ${mailbox(info.name, session.names)}`);
+  respond.ok(`MAILBOXID (${idIn(access, mailboxIdText(info.id))})`, 'Mailbox id');
+  if (session.isRev2) respond.untagged(`LIST () "/" ${mailbox(nameIn(access, info.name), session.names)}`);
   if (qresync !== undefined) await resynchronise(context, view, qresync);
-  return mode === 'read-write' ? { code: 'READ-WRITE', text: 'Mailbox selected' } : { code: 'READ-ONLY', text: 'Mailbox examined' };
+  if (mode === 'read-only') return { code: 'READ-ONLY', text: 'Mailbox examined' };
+  return view.isReadOnly ? { code: 'READ-ONLY', text: 'Mailbox selected' } : { code: 'READ-WRITE', text: 'Mailbox selected' };
 }
 
 /** What the client has missed: expunges first, then flags and new messages (RFC 7162 §3.2.5.1). */

@@ -25,7 +25,8 @@ export const sort = defineCommand({
   args: args({ program: sortProgram }),
 
   async handle(context, { program }) {
-    const { selected: view, session, access, signal } = context;
+    const { selected: view, session, signal } = context;
+    const { access } = view;
     const { returns, key } = program;
     const { criteria } = program;
     const wantsScores = returns?.relevancy === true || criteria.some(({ key: sortKey }) => sortKey === 'RELEVANCY');

@@ -15,6 +15,6 @@ export const status = defineCommand({
   args: args({ name: mailboxName, items: statusItems }),
 
   async handle(context, { name, items }) {
-    await writeStatus(context, findMailbox(context.access, name), items);
+    await writeStatus(context, await findMailbox(context.session, name, 'r'), items);
   },
 });

@@ -19,7 +19,8 @@ export const thread = defineCommand({
   mayExpunge: false,
   args: args({ program: threadProgram }),
 
-  async handle({ selected: view, session, access, signal, isUid, respond }, { program }) {
+  async handle({ selected: view, session, signal, isUid, respond }, { program }) {
+    const { access } = view;
     const { key } = program;
     const algorithm = knownAlgorithm(program.algorithm);
     if (asksModSeq(key)) session.enableCondstore();

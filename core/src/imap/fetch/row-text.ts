@@ -4,6 +4,7 @@ import { contentAtRow, DATE, FLAGS, modSeqAtRow, SAVED, SIZE } from '../../mail/
 import { emailIdText } from '../../mail/sdk-values.ts';
 import type { ContentId } from '../../store/store.ts';
 import { dateTimeWriter } from '../grammar/write.ts';
+import { idIn } from '../mailboxes.ts';
 import type { LineBytes } from '../line-bytes.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
 import type { RowItem } from './fetch-plan.ts';
@@ -54,7 +55,7 @@ export class RowText {
       case 'MODSEQ':
         return `MODSEQ (${modSeqAtRow(words, at)})`;
       case 'EMAILID':
-        return `EMAILID (${emailIdText(contentAtRow(words, at) as ContentId)})`;
+        return `EMAILID (${idIn(this.#view.access, emailIdText(contentAtRow(words, at) as ContentId))})`;
       case 'THREADID':
         return 'THREADID NIL'; // RFC 8474 §5.2: threads are not kept
       case 'SAVEDATE':
