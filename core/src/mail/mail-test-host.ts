@@ -23,6 +23,7 @@ import { createMailServices, type RunningMailServices } from './mail-services.ts
 import type { AccountRecord, DeliveryOutcome, MessageSource } from './services.ts';
 import type { MailSettings } from './settings.ts';
 import { openSpool } from './spool.ts';
+import type { MailResolver } from './submission/routes.ts';
 
 export interface TestHost extends RunningMailServices {
   readonly store: MemoryStore;
@@ -56,7 +57,12 @@ export const session = { id: 's1', listener: 'lmtp', remoteAddress: '192.0.2.1' 
 
 export async function startMail(
   t: TestContext,
-  options: { readonly plugins?: readonly GivenPlugin[]; readonly settings?: Partial<MailSettings> } = {},
+  options: {
+    readonly plugins?: readonly GivenPlugin[];
+    readonly settings?: Partial<MailSettings>;
+    readonly resolver?: MailResolver;
+    readonly mxPort?: number;
+  } = {},
 ): Promise<TestHost> {
   const never = new AbortController().signal;
   const directory = await mkdtemp(join(tmpdir(), 'mail-'));
@@ -119,12 +125,15 @@ export async function startMail(
     settings,
     log,
     now,
+    ...(options.resolver === undefined ? {} : { resolver: options.resolver }),
+    ...(options.mxPort === undefined ? {} : { mxPort: options.mxPort }),
     sleep: (_ms, signal) =>
       new Promise((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true }))),
     host,
   });
   await hooks.reload(options.plugins ?? []);
   t.after(async () => {
+    await services.submissionQueue.stop();
     await services.followers.stop();
     await mails.drain();
     await hooks.close();

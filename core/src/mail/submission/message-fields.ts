@@ -2,13 +2,15 @@
 import { domainToASCII } from 'node:url';
 import { parseAddressList } from '../../mime/address.ts';
 import { headerFieldRanges } from '../../mime/header-fields.ts';
-import { MAX_ADDRESSES } from '../../mime/limits.ts';
 import { asBuffer } from '../../mime/octets.ts';
 import { formatDate } from '../delivery/rfc5322-date.ts';
 import { MailError } from '../errors.ts';
 
 /** Fields that name recipients whom the others must not know of. */
 export const BLIND_FIELDS = ['Bcc', 'Resent-Bcc'] as const;
+
+/** Addresses of From: each is looked up. */
+const MAX_FROM = 50;
 
 export interface MessageFields {
   /** Addresses of From, at least one. */
@@ -65,7 +67,7 @@ export function missingFields(
 function addressesOf(value: string): readonly string[] {
   const addresses: string[] = [];
   const list = parseAddressList(value);
-  if (list.length >= MAX_ADDRESSES) throw new MailError('invalid', 'The From field has too many addresses');
+  if (list.length > MAX_FROM) throw new MailError('invalid', 'The From field has too many addresses');
   for (const { mailbox, host } of list) {
     if (mailbox === undefined || host === undefined) continue; // the ends of a group
     if (mailbox === 'MISSING_MAILBOX' || host === 'MISSING_DOMAIN' || host === 'SYNTAX_ERROR')

@@ -77,7 +77,7 @@ export async function sendBySmtp(
     return await attempt(host, transaction, options);
   } catch (error) {
     // Opportunistic means: rather open than not at all (RFC 7435).
-    if (host.tls !== 'opportunistic' || !(error instanceof RelayFailure) || codeOf(error.cause) !== 'ETLS') throw error;
+    if (host.tls !== 'opportunistic' || !(error instanceof RelayFailure) || !isOfTls(error.cause)) throw error;
     return attempt({ ...host, tls: 'none' }, transaction, options);
   }
 }
@@ -207,6 +207,12 @@ function codeOf(error: unknown): string {
   return typeof code === 'string' ? code : '';
 }
 
+/** nodemailer keeps the code of a failed handshake beside its own. */
+function isOfTls(error: unknown): boolean {
+  const original = member(error, 'originalCode');
+  return codeOf(error) === 'ETLS' || (typeof original === 'string' && /SSL|TLS|CERT/.test(original));
+}
+
 function refuse(replies: Map<string, SmtpReply>, recipients: readonly string[], errors: readonly unknown[]): void {
   for (const error of errors) {
     const refused = member(error, 'recipient');
@@ -239,7 +245,7 @@ function replyOfError(error: unknown): SmtpReply {
   const response = member(error, 'response');
   if (typeof response === 'string' && /^[2-5]\d\d/.test(response)) return replyIn(response);
   const text = line(error instanceof Error ? error.message : 'The connection failed');
-  return { code: 0, status: codeOf(error) === 'ETLS' ? '4.7.5' : codeOf(error) === 'EAUTH' ? '4.7.0' : '4.4.1', text };
+  return { code: 0, status: isOfTls(error) ? '4.7.5' : codeOf(error) === 'EAUTH' ? '4.7.0' : '4.4.1', text };
 }
 
 function replyIn(response: string): SmtpReply {

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { messageFields, missingFields } from './message-fields.ts';
+
+const fields = (text: string) => messageFields(Buffer.from(text, 'utf8'));
+
+test('a message that does not say whom it is from, or says it twice, or in a way that cannot be read', () => {
+  for (const head of [
+    '',
+    '\r\n',
+    'Subject: x\r\n\r\n',
+    'From:\r\n\r\n',
+    'From: nobody: ;\r\n\r\n',
+    'From: <ada>\r\n\r\n',
+    'From: ada@\r\n\r\n',
+    'From: a@b.c\r\nFROM : d@e.f\r\n\r\n',
+    `From: ${'a@b.c, '.repeat(5000)}z@b.c\r\n\r\n`,
+    '__proto__: a@b.c\r\n\r\n',
+  ])
+    assert.throws(() => fields(head), { code: 'invalid' }, head.slice(0, 60));
+});
+
+test('every address of From, folded, in groups, with comments, quoted, Unicode', () => {
+  assert.deepEqual(fields('from: Ada\r\n <ada@example.test>, "B, C" <b@example.org> (x)\r\n\r\n').from, [
+    'ada@example.test',
+    'b@example.org',
+  ]);
+  assert.deepEqual(fields('From: team: a@x.test, b@x.test;\r\n\r\n').from, ['a@x.test', 'b@x.test']);
+  const unicode = fields('From: Пётр <пётр@пример.test>\r\n\r\n');
+  assert.deepEqual([unicode.from, unicode.isUtf8], [['пётр@пример.test'], true]);
+});
+
+test('Date and Message-ID are made where they are missing, and only there', () => {
+  const made = { id: 'm1', hostname: 'почта.test', at: new Date(Date.UTC(2026, 0, 5, 7, 8, 9)) };
+  assert.equal(missingFields({ hasDate: true, hasMessageId: true }, made), '');
+  assert.equal(
+    missingFields({ hasDate: false, hasMessageId: false }, made),
+    'Date: Mon, 5 Jan 2026 07:08:09 +0000\r\nMessage-ID: <m1@xn--80a1acny.test>\r\n',
+  );
+  const has = fields('From: a@b.c\r\nDATE: x\r\nMessage-Id: <y>\r\nResent-Bcc: z\r\n\r\n');
+  assert.deepEqual([has.hasDate, has.hasMessageId, has.hasBlindCopies, has.isUtf8], [true, true, true, false]);
+});
