@@ -86,6 +86,7 @@ async function follow(mail: AccountMail, start: Cursor | undefined, translate: T
           for (const event of await translate(mail, entry)) {
             n += 1;
             if (n <= skip) continue;
+            if (sink.destroyed) return; // it closed while the event was looked up: neither drain nor close will come
             if (!sink.write(`id: ${entry.seq - 1}.${n}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)) await drained(sink);
             if (sink.destroyed) return;
           }
