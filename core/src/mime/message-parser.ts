@@ -324,7 +324,7 @@ export class MessageParser {
 
   #scanBody(octets: Buffer, from: number, ended: boolean): number {
     if (this.#boundaries.size === 0 || this.#partCount >= MAX_MIME_PARTS) {
-      this.#lf += countLf(octets, from, octets.length);
+      if (this.#part.countsLines) this.#lf += countLf(octets, from, octets.length);
       return octets.length;
     }
     let at = from;
@@ -340,7 +340,7 @@ export class MessageParser {
       }
       const lf = octets.indexOf(DASHES_AFTER_LF, at);
       if (lf < 0) return this.#endOfBodyWindow(octets, at, ended);
-      this.#lf += countLf(octets, at, lf + 1);
+      if (this.#part.countsLines) this.#lf += countLf(octets, at, lf + 1);
       this.#lineEndOctets = this.#lineEndAt(octets, lf);
       at = lf + 1;
       atLineStart = true;
@@ -370,7 +370,7 @@ export class MessageParser {
         this.#lineEndOctets = this.#lineEndAt(octets, end - 1);
       }
     }
-    this.#lf += countLf(octets, from, end);
+    if (this.#part.countsLines) this.#lf += countLf(octets, from, end);
     return end;
   }
 
@@ -408,7 +408,7 @@ export class MessageParser {
     let part: PartBuilder | undefined = this.#part;
     for (; part !== undefined && part !== ancestor; part = part.parent) {
       part.bodyEnd = end;
-      part.lines = lf - (this.#lfAtBody.get(part) ?? lf);
+      part.lines = part.countsLines ? lf - (this.#lfAtBody.get(part) ?? lf) : 0;
       this.#lfAtBody.delete(part);
     }
     if (part !== undefined) this.#part = part;

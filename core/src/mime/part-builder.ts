@@ -50,6 +50,9 @@ export class PartBuilder {
   bodyStart = 0;
   bodyEnd = 0;
   lines = 0;
+  /** BODYSTRUCTURE shows the lines of text and of embedded messages, whatever those hold; counting all others' is half the time of a parse. */
+  countsLines = true;
+  #isInMessage = false;
   kind: Kind = 'leaf';
   /** True for a multipart or message that is not opened because of a limit. */
   opaque = false;
@@ -125,6 +128,9 @@ export class PartBuilder {
       this.kind = 'leaf';
       this.opaque = true;
     }
+    this.#isInMessage = this.parent !== undefined && (this.parent.kind === 'message' || this.parent.#isInMessage);
+    const isText = this.kind === 'leaf' && !this.opaque && (type === undefined || type.type === '' || type.type.toLowerCase() === 'text');
+    this.countsLines = this.#isInMessage || this.kind === 'message' || isText;
   }
 
   isDigest(): boolean {

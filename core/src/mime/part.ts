@@ -6,7 +6,7 @@ export interface MimePart {
   readonly headerStart: number;
   readonly bodyStart: number;
   readonly bodyEnd: number;
-  /** Line ends in the body. */
+  /** Line ends in the body of text and of what lies in embedded messages; 0 elsewhere, where nothing shows them. */
   readonly lines: number;
   /** Lower case; `text` when the message does not say. A leaf beyond the limits is `application/octet-stream`. */
   readonly type: string;
