@@ -14,6 +14,7 @@ import {
   runsOf,
   subtractUids,
   UidRunsBuilder,
+  unionUids,
 } from '../mail/journal/uid-runs.ts';
 import type { MailAccess } from '../mail/services.ts';
 import type { MailboxId, Seq } from '../store/store.ts';
@@ -49,6 +50,11 @@ export interface ViewOwner {
 }
 export type Visit = (words: Uint32Array, at: number, uid: number, sequence: number) => boolean | undefined;
 
+interface Overheard {
+  readonly uids: UidRuns;
+  readonly seq: Seq;
+}
+
 const ALL: UidRuns = Uint32Array.of(1, 0xffff_ffff);
 /** Lines between two looks at the clock. */
 const PAGE = 512;
@@ -79,6 +85,8 @@ export class SelectedMailbox implements MailboxListener {
   /** What the session has changed itself, or was shown with FLAGS by the command that runs, up to this MODSEQ. */
   #shown: UidRuns = NO_UIDS;
   #shownUpTo: Seq = 0;
+  /** Changes of flags, while a STORE of the session's own waits for its turn. */
+  #overheard: Overheard[] | undefined;
   #isLost = false;
   #isResting = false;
   #waking: Promise<void> | undefined;
@@ -412,6 +420,23 @@ export class SelectedMailbox implements MailboxListener {
     return this.#flagsChanged ? this.state.changedSince(this.#toldFlags) : NO_UIDS;
   }
 
+  /**
+   * Calls `store`, the session's own, which gets a turn among those of others.
+   * @returns its outcome, and the messages whose flags others had changed before it without the session being told
+   */
+  async among<Outcome extends { readonly seq: Seq }>(store: () => Promise<Outcome>): Promise<Outcome & { readonly unannounced: UidRuns }> {
+    const before = this.unannounced();
+    const overheard: Overheard[] = [];
+    this.#overheard = overheard;
+    try {
+      const outcome = await store();
+      const meanwhile = overheard.filter(({ seq }) => seq < outcome.seq).reduce((all, { uids }) => unionUids(all, uids), before);
+      return { ...outcome, unannounced: meanwhile };
+    } finally {
+      this.#overheard = undefined;
+    }
+  }
+
   /* ── What is new ───────────────────────────────────────────────────────────────────────────────────────────── */
 
   /** FLAGS and PERMANENTFLAGS of the mailbox as it is now. */
@@ -554,8 +579,9 @@ export class SelectedMailbox implements MailboxListener {
     this.#owner.viewChanged(this);
   }
 
-  flagged(): void {
+  flagged(uids: UidRuns, entry: Entry): void {
     this.#flagsChanged = true;
+    this.#overheard?.push({ uids, seq: entry.seq });
     this.#owner.viewChanged(this);
   }
 
@@ -589,6 +615,7 @@ export class SelectedMailbox implements MailboxListener {
       return;
     }
     this.#flagsChanged = true;
+    this.#overheard?.push({ uids: ALL, seq: 0 });
     this.#owner.viewChanged(this);
   }
 

@@ -43,10 +43,9 @@ export const store = defineCommand({
 /** @returns what UNCHANGEDSINCE kept from being changed */
 async function change(context: CommandContext, view: SelectedMailbox, living: UidRuns, request: StoreRequest): Promise<UidRuns> {
   const { session } = context;
-  const unannounced = view.unannounced();
   const { mode, flags, silent, unchangedSince } = request;
   const options = unchangedSince === undefined ? undefined : { unchangedSince };
-  const { seq, changed, modified } = await view.access.store(view.box, living, { mode, flags }, options);
+  const { seq, changed, modified, unannounced } = await view.among(() => view.access.store(view.box, living, { mode, flags }, options));
 
   const items: RowItem[] = (context.isUid || session.isQresync) && !session.isUidOnly ? ['UID'] : [];
   if (!silent) items.push('FLAGS');
