@@ -1,4 +1,4 @@
-/** Two to four sessions of one account in every interleaving, against a model. Long by hand: `npm run model -- --minutes 10`. */
+/** Two to four sessions of one account in every interleaving, against a model. Long by hand: see SECONDS below. */
 import { type TestContext, test } from 'node:test';
 import { type ModelTransport, runModel } from './model/model-run.ts';
 import { ImapScript } from './support/imap-script.ts';
@@ -19,16 +19,20 @@ async function transport(t: TestContext): Promise<() => Promise<ModelTransport>>
   };
 }
 
-test('sessions are told what happens, when they may be told', { timeout: 120_000 }, async (t) => {
+/** Seconds for each of the runs, and the seed that is not fixed: `POCHARD_MODEL_SECONDS=600 POCHARD_MODEL_SEED=7 node --test e2e/imap-model.test.ts`. */
+const SECONDS = Number(process.env['POCHARD_MODEL_SECONDS'] ?? 5);
+const FRESH_SEED = Number(process.env['POCHARD_MODEL_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+
+test('sessions are told what happens, when they may be told', { timeout: 60_000 + 8_000 * SECONDS }, async (t) => {
   const account = await transport(t);
-  const freshSeed = Math.floor(Math.random() * 2 ** 31);
   for (const [seed, sessions] of [
     [FIXED_SEED, 2],
     [FIXED_SEED + 1, 4],
-    [freshSeed, 3],
-    [freshSeed + 1, 4],
+    [FRESH_SEED, 3],
+    [FRESH_SEED + 1, 4],
   ] as const) {
-    const { steps, commands } = await runModel(await account(), { seed, sessions, forMs: 5_000 });
+    const { steps, commands, byName } = await runModel(await account(), { seed, sessions, forMs: SECONDS * 1_000 });
     console.error(`model: seed ${seed}, ${sessions} sessions: ${steps} steps, ${commands} commands`);
+    if (SECONDS > 10) console.error([...byName].map(([name, count]) => `${name} ${count}`).join(', '));
   }
 });

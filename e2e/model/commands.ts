@@ -164,14 +164,15 @@ export function tree({ dice, truth }: World): ModelCommand {
     outcomes(now) {
       const box = now.get(from);
       if (!isDone || box === undefined) return [now];
+      // A name that once had a higher UIDVALIDITY gets a new one (RFC 9051 §6.3.6).
       if (from !== 'INBOX')
-        return [
+        return [box, { ...box, uidValidity: 0 }].map((one) =>
           withMailbox(
             withMailbox(now, from, () => undefined),
             to,
-            () => box,
+            () => one,
           ),
-        ];
+        );
       const empty = expunged(now, 'INBOX', () => true);
       return [
         appended(
@@ -286,8 +287,10 @@ export function store({ dice, modSeqs }: World, view: SessionView): ModelCommand
       }
     },
     assume(answer) {
-      if (readOnly || !silent || !answer.done.startsWith('OK') || since !== undefined) return;
-      view.assumeStored(uids, mode, named);
+      if (readOnly || !silent || !answer.done.startsWith('OK')) return;
+      const code = /^OK \[MODIFIED ([\d:,]+)\]/.exec(answer.done);
+      const refused = numbersOf(code?.[1] ?? '').map((number) => (prefix === '' ? view.messages[number - 1]?.uid : number));
+      view.assumeStored(new Set([...uids].filter((uid) => !refused.includes(uid))), mode, named);
     },
   };
 }

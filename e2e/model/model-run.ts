@@ -43,7 +43,7 @@ export interface ModelResult {
   readonly byName: ReadonlyMap<string, number>;
 }
 
-const LOG_LINES = 120;
+const LOG_LINES = 150;
 const SNAPSHOTS = 60;
 
 interface Snapshot {
@@ -76,6 +76,7 @@ class ModelRun {
   readonly #dice: Dice;
   readonly #registry: Registry = new Map();
   readonly #history = new Map<number, Snapshot[]>();
+  readonly #validities = new Map<string, number>();
   readonly #byName = new Map<string, number>();
   #sessions: SessionView[] = [];
   #auditor: ImapScript | undefined;
@@ -175,7 +176,7 @@ class ModelRun {
     await this.#settle(command.outcomes?.(before) ?? [before]);
     command.check?.(answer, before, this.#truth);
     command.assume?.(answer);
-    if (/^DELETE/.test(command.line)) await this.#mourn(session, before);
+    if (/^(?:DELETE|RENAME)/.test(command.line)) await this.#mourn(session, before);
     await this.#identify(session);
     if (/^CHECK|^NOOP/.test(command.line)) this.#agrees(session);
   }
@@ -335,6 +336,7 @@ class ModelRun {
       const differences = outcomes.map((outcome) => difference(outcome, found));
       if (differences.includes(undefined)) {
         checkSuccession(this.#truth, found);
+        this.#checkNames(found);
         this.#truth = found;
         this.#remember();
         return;
@@ -342,6 +344,15 @@ class ModelRun {
       if (Date.now() >= deadline)
         throw new RuleBroken(`the account is in no state that the commands explain:\n${[...new Set(differences)].slice(0, 6).join('\n')}`);
       await new Promise((resolve) => setTimeout(resolve, 20)); // another instance has not heard of it yet
+    }
+  }
+
+  /** Name, UIDVALIDITY and UID never mean two messages (RFC 9051 §2.3.1.1). */
+  #checkNames(found: Truth): void {
+    for (const [name, { uidValidity }] of found) {
+      const highest = this.#validities.get(name) ?? 0;
+      if (uidValidity < highest) throw new RuleBroken(`UIDVALIDITY of ${name} was ${highest} and is ${uidValidity}`);
+      this.#validities.set(name, uidValidity);
     }
   }
 
@@ -368,6 +379,7 @@ class ModelRun {
         this.#registry.set(key, id);
       }
     }
+    await script.command('UNSELECT'); // or it would have to go when that mailbox is deleted
     return truth;
   }
 
@@ -424,17 +436,18 @@ class ModelRun {
   #followNames(line: string, done: string): void {
     const renamed = /^RENAME (\S+) (\S+)/.exec(line);
     if (renamed === null || !done.startsWith('OK') || renamed[1] === 'INBOX') return;
-    for (const session of this.#sessions) if (session.selected !== undefined && session.selected.name === renamed[1]) session.selected.name = renamed[2] ?? '';
+    for (const session of this.#sessions)
+      if (session.selected !== undefined && session.selected.name === renamed[1]) session.selected.name = renamed[2] ?? '';
   }
 
-  /** Sessions that had the deleted mailbox selected are told to go (RFC 2180 §3.3), its own deselects. */
+  /** Sessions that had selected what is gone, or has another UIDVALIDITY now, are told to go (RFC 2180 §3.3); who deletes its own deselects. */
   async #mourn(actor: SessionView, before: Truth): Promise<void> {
     const there = new Set([...this.#truth.values()].map(({ uidValidity }) => uidValidity));
     const gone = [...before.values()].map(({ uidValidity }) => uidValidity).find((uidValidity) => !there.has(uidValidity));
     if (gone === undefined) return;
     for (const [index, session] of this.#sessions.entries()) {
       if (session.selected?.uidValidity !== gone) continue;
-      if (session === actor) {
+      if (session === actor && this.#truth.size < before.size) {
         session.selected = undefined;
         session.messages = [];
         continue;
