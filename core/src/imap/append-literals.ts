@@ -3,6 +3,8 @@
  * goes into the spool; small ones stay in memory.
  */
 import { PassThrough, type Writable } from 'node:stream';
+import { withoutBinaryParts } from '../mail/content/binary-parts.ts';
+import { MailError } from '../mail/errors.ts';
 import type { MessageSource } from '../mail/services.ts';
 import { normaliseCrlf } from '../mime/crlf.ts';
 import type { AnnouncedLiteral, Literal, LiteralDecision } from '../net/line-reader.ts';
@@ -71,7 +73,8 @@ export class AppendLiterals {
     const stream = new PassThrough({ highWaterMark: STREAM_OCTETS });
     // The reader destroys it when the connection ends; whoever waits for the source hears of it from the spool.
     stream.on('error', ignoreStreamError);
-    const source = services.spool.receive(stream, { limitOctets: limits.messageOctets, signal: session.signal });
+    const lineEnds = literal.binary ? 'keep' : 'normalise';
+    const source = services.spool.receive(stream, { limitOctets: limits.messageOctets, signal: session.signal, lineEnds });
     source.catch(ignoreStreamError); // `take` or `dispose` sees the rejection
     this.#streams.set(stream, source);
     return { stream };
@@ -79,8 +82,23 @@ export class AppendLiterals {
 
   /** The message of a literal of the finished command; disposed of by `dispose`. @throws what the spool throws */
   async take(literal: Literal, session: ImapSession): Promise<MessageSource> {
+    const source = await this.#received(literal, session);
+    if (!literal.binary) return source;
+    const { limits, services } = session.env;
+    const options = { limitOctets: limits.messageOctets, signal: session.signal };
+    try {
+      const stored = await services.spool.receive(withoutBinaryParts(source, session.signal), options);
+      this.own(stored);
+      return stored;
+    } catch (error) {
+      if (error instanceof MailError && error.code === 'unsupported') throw new ImapNo('UNKNOWN-CTE', error.message, { cause: error });
+      throw error;
+    }
+  }
+
+  async #received(literal: Literal, session: ImapSession): Promise<MessageSource> {
     if (literal.octets !== undefined) {
-      const octets = normaliseCrlf(literal.octets);
+      const octets = literal.binary ? literal.octets : normaliseCrlf(literal.octets);
       // Seldom the whole of its network buffer: a copy lets go of the rest.
       const source = session.env.services.spool.fromBytes(octets.buffer.byteLength > 2 * octets.length ? Buffer.from(octets) : octets);
       this.#taken.push(source);

@@ -35,12 +35,12 @@ export interface MessageSource {
 }
 export interface Spool {
   /**
-   * Reads a stream to its end: bare LF becomes CRLF (nothing else changes), octets are counted.
+   * Reads a stream to its end: bare LF becomes CRLF (nothing else changes) unless line ends are to be kept, octets are counted.
    * @throws MailError too-big as soon as `limitOctets` is passed (the rest is not read), unavailable when the disk is full
    */
   receive(
     stream: AsyncIterable<Uint8Array>,
-    options: { readonly limitOctets: number; readonly signal: AbortSignal },
+    options: { readonly limitOctets: number; readonly signal: AbortSignal; readonly lineEnds?: 'normalise' | 'keep' },
   ): Promise<MessageSource>;
   /** The same for octets in memory; the caller gives the buffer away. */
   fromBytes(bytes: Uint8Array): MessageSource;

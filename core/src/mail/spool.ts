@@ -58,9 +58,9 @@ class DiskSpool implements Spool {
 
   async receive(
     stream: AsyncIterable<Uint8Array>,
-    options: { readonly limitOctets: number; readonly signal: AbortSignal },
+    options: { readonly limitOctets: number; readonly signal: AbortSignal; readonly lineEnds?: 'normalise' | 'keep' },
   ): Promise<MessageSource> {
-    const { limitOctets, signal } = options;
+    const { limitOctets, signal, lineEnds = 'normalise' } = options;
     const crlf = new CrlfNormaliser();
     let chunks: Uint8Array[] = [];
     let held = 0; // octets in `chunks`, taken from the budget
@@ -92,7 +92,7 @@ class DiskSpool implements Spool {
     try {
       for await (const chunk of stream) {
         signal.throwIfAborted();
-        await take(crlf.push(chunk));
+        await take(lineEnds === 'keep' ? chunk : crlf.push(chunk));
       }
       signal.throwIfAborted();
       if (file !== undefined) return await file.finish();

@@ -34,10 +34,7 @@ test('FETCH and STORE work on the highest messages and say where they stopped', 
     '$ OK [MESSAGELIMIT 3 3] STORE done in part',
   ]);
   await client.expect('SEARCH FLAGGED', '* SEARCH 3 4 5', '$ OK SEARCH done');
-  assert.deepEqual(
-    flagsOf(await client.run('UID FETCH 1:* FLAGS (CHANGEDSINCE 6)')).slice(-4),
-    ['* OK', '3', '4', '5', '$ OK FETCH done'].slice(-4),
-  );
+  assert.deepEqual(flagsOf(await client.run('UID FETCH 1:* FLAGS (CHANGEDSINCE 6)')).slice(-4), ['3', '4', '5', '$ OK FETCH done']);
 });
 
 test('UNCHANGEDSINCE and the limit are told together, also with UIDONLY and QRESYNC', async (t) => {
