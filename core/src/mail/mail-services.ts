@@ -80,8 +80,8 @@ export interface RunningMailServices extends MailServices {
 export function createMailServices(options: MailServicesOptions): RunningMailServices {
   const { store, bus, hooks, mails, passwords, spool, settings, log, now } = options;
   const actors = { system: createActor({ type: 'system', name: 'system' }), delivery: createActor({ type: 'delivery', name: 'delivery' }) };
-  const codecs = new Codecs({ hooks, actor: actors.system });
-  const directory = new Directory({ records: store.records, delimiter: settings.recipientDelimiter });
+  const codecs = new Codecs({ hooks, actor: actors.system, bus });
+  const directory = new Directory({ records: store.records, delimiter: settings.recipientDelimiter, bus });
   const { thresholdOctets, dedupe } = settings.attachments;
   const searchIndex = settings.search?.index === 'on' ? new SearchIndex({ store, log }) : undefined;
   const parts: MailParts = {
@@ -117,7 +117,7 @@ export function createMailServices(options: MailServicesOptions): RunningMailSer
     };
     tell().catch((error: unknown) => log.error({ account: id, err: error }, 'followers were not told of an unlock'));
   };
-  const sessions = new Sessions({ hooks, now, opened });
+  const sessions = new Sessions({ hooks, now, opened, bus });
   const logins = new Logins({ parts, credentials, creation, sessions, throttle: options.throttle });
   const passwordService = new CredentialService({ parts, credentials, sessions });
   const accounts = new AccountService({ parts, passwords: passwordService, creation, sessions, logins });

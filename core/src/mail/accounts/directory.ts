@@ -3,7 +3,7 @@
  * `ifVersion: 0` makes a username or an address unique, whoever else is creating it now.
  */
 import { LRUCache } from 'lru-cache';
-import type { AccountId, Records, RecordWrite } from '../../store/store.ts';
+import type { AccountId, Bus, Records, RecordWrite } from '../../store/store.ts';
 import { MailError } from '../errors.ts';
 import type { AccountRecord, ProtocolName } from '../services.ts';
 import { type AddressName, normalizeAddress } from './names.ts';
@@ -19,7 +19,9 @@ export interface DirectoryOptions {
   readonly delimiter: string;
   /** How long a row that another instance may have changed is believed. */
   readonly cacheMs?: number;
+  readonly bus?: Pick<Bus, 'tell' | 'hear'>;
 }
+const NEWS = 'directory';
 /** An account and the version of its row, for the next write. */
 export interface VersionedAccount {
   readonly record: AccountRecord;
@@ -37,6 +39,7 @@ export class Directory {
   readonly #delimiter: string;
   readonly #accounts: LRUCache<AccountId, VersionedAccount>;
   readonly #addresses: LRUCache<string, AddressValue>;
+  readonly #bus: DirectoryOptions['bus'];
 
   constructor(options: DirectoryOptions) {
     this.#records = options.records;
@@ -44,6 +47,12 @@ export class Directory {
     const ttl = options.cacheMs ?? 5_000;
     this.#accounts = new LRUCache({ max: 10_000, ttl });
     this.#addresses = new LRUCache({ max: 20_000, ttl });
+    this.#bus = options.bus;
+    // Account and names, none of which holds a space.
+    options.bus?.hear(NEWS, (about) => {
+      const [id, ...names] = about.split(' ');
+      this.#drop(id as AccountId, names);
+    });
   }
 
   /** At once when it is cached, so that the way of a delivery has no promise here. */
@@ -136,12 +145,18 @@ export class Directory {
       { table: ADDRESSES, key: address, value: to === undefined ? undefined : { alias: to }, ifVersion: row?.version ?? 0 },
     ]);
     this.#addresses.delete(address);
+    this.#bus?.tell(NEWS, `- ${address}`);
   }
 
-  /** After a write: what the caches knew of these names is old. */
+  /** After a write: what the caches knew of these names is old, here and elsewhere. */
   forget(record: AccountRecord): void {
-    this.#accounts.delete(record.id);
-    for (const name of namesOf(record)) this.#addresses.delete(name);
+    const names = namesOf(record);
+    this.#drop(record.id, names);
+    this.#bus?.tell(NEWS, [record.id, ...names].join(' '));
+  }
+  #drop(id: AccountId, names: readonly string[]): void {
+    this.#accounts.delete(id);
+    for (const name of names) this.#addresses.delete(name);
   }
 
   async #address(key: string): Promise<AddressValue | undefined> {

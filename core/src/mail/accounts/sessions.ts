@@ -1,22 +1,34 @@
 /** Who is logged in here, by account, so that a changed password or a disabled account ends its sessions. */
 import type { Account, Actor, Session } from '@pochard/plugin-sdk';
 import type { HookCalls } from '../../plugins/hook-calls.ts';
-import type { AccountId } from '../../store/store.ts';
+import type { AccountId, Bus } from '../../store/store.ts';
 import type { LoggedIn, MailAccess } from '../services.ts';
 
 type EndReason = Parameters<LoggedIn['end']>[0];
+const NEWS = 'revoked';
 
 export class Sessions {
   readonly #hooks: HookCalls;
   readonly #now: () => number;
   readonly #opened: (id: AccountId, session: LoggedIn) => void;
+  readonly #bus: Pick<Bus, 'tell'> | undefined;
   readonly #byAccount = new Map<AccountId, Set<OpenSession>>();
 
   /** `opened` is told of each new session. */
-  constructor(options: { readonly hooks: HookCalls; now(): number; opened(id: AccountId, session: LoggedIn): void }) {
+  constructor(options: {
+    readonly hooks: HookCalls;
+    now(): number;
+    opened(id: AccountId, session: LoggedIn): void;
+    readonly bus?: Pick<Bus, 'tell' | 'hear'>;
+  }) {
     this.#hooks = options.hooks;
     this.#now = options.now;
     this.#opened = options.opened;
+    this.#bus = options.bus;
+    options.bus?.hear(NEWS, (about) => {
+      const [id = '', credentialId] = about.split(' ');
+      this.#revokeHere(id as AccountId, credentialId);
+    });
   }
 
   /** Oldest first. */
@@ -33,8 +45,12 @@ export class Sessions {
     return session;
   }
 
-  /** Ends all sessions of the account, or those of one credential; protocols that asked are told. */
+  /** Ends all sessions of the account, or those of one credential, on every instance; protocols that asked are told. */
   revoke(id: AccountId, credentialId?: string): void {
+    this.#bus?.tell(NEWS, credentialId === undefined ? id : `${id} ${credentialId}`);
+    this.#revokeHere(id, credentialId);
+  }
+  #revokeHere(id: AccountId, credentialId: string | undefined): void {
     for (const session of [...(this.#byAccount.get(id) ?? [])]) {
       if (credentialId === undefined || session.credentialId === credentialId) session.revoke();
     }

@@ -5,6 +5,7 @@
 import type { Account, Actor, ByteRange, Segment, Session, Stream } from '@pochard/plugin-sdk';
 import { LRUCache } from 'lru-cache';
 import type { CodecContext, DeclaredCodec, HookCalls } from '../../plugins/hook-calls.ts';
+import type { Bus } from '../../store/store.ts';
 import { MailError } from '../errors.ts';
 import { asMailError } from '../hook-errors.ts';
 
@@ -36,17 +37,27 @@ export const PLAIN: CodecStack = { codecs: [], encrypt: undefined };
 /** Octets of all notes of one content. */
 const MAX_NOTES_OCTETS = 1024 * 1024;
 
+const NEWS = 'codecs';
+
 export class Codecs {
   readonly #hooks: HookCalls;
   readonly #actor: Actor;
   readonly #stacks: LRUCache<string, CodecStack>;
+  readonly #bus: Pick<Bus, 'tell'> | undefined;
 
   /** `actor` asks plugins on the server's own behalf. */
-  constructor(options: { readonly hooks: HookCalls; readonly actor: Actor; readonly cacheMs?: number }) {
+  constructor(options: {
+    readonly hooks: HookCalls;
+    readonly actor: Actor;
+    readonly cacheMs?: number;
+    readonly bus?: Pick<Bus, 'tell' | 'hear'>;
+  }) {
     this.#hooks = options.hooks;
     this.#actor = options.actor;
     this.#stacks = new LRUCache({ max: 10_000, ttl: options.cacheMs ?? 10_000 });
     options.hooks.onReload(() => this.#stacks.clear());
+    this.#bus = options.bus;
+    options.bus?.hear(NEWS, (about) => this.#forgetHere(about));
   }
 
   /** At once when nothing is declared or the answer is cached. @throws MailError unavailable */
@@ -64,6 +75,10 @@ export class Codecs {
 
   /** Something was written that may change what applies to the account (or to all of them). */
   forget(accountId: string | 'all'): void {
+    this.#bus?.tell(NEWS, accountId);
+    this.#forgetHere(accountId);
+  }
+  #forgetHere(accountId: string): void {
     if (accountId === 'all') this.#stacks.clear();
     else this.#stacks.delete(accountId);
   }

@@ -62,6 +62,10 @@ export class MemoryBus implements Bus {
     };
   }
 
+  /** There are no others. */
+  tell(): void {}
+  hear(): void {}
+
   /** Within one process a holder cannot be lost without all being lost: `ttlMs` has nothing to do here. */
   async lease(name: string, _ttlMs: number): Promise<Lease | undefined> {
     if (this.#closed || this.#leases.has(name)) return undefined;

@@ -37,6 +37,36 @@ test('beacons of many accounts reach another instance, each with its newest head
   assert.deepEqual([heard.get('a0'), heard.get('a1199')], [3, 1_202]);
 });
 
+test('news reach the other instances, not the one that tells them, also those of a time without Redis', async (t) => {
+  const redis = await startRedis(t);
+  if (redis === undefined) return;
+  const [lost, back] = [signals(), signals()];
+  const one = await openBus(t, redis.url, { onLost: lost.hear });
+  const two = await openBus(t, redis.url, { onConnected: back.hear });
+  await back.next();
+  const heard: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  one.hear('accounts', (about) => heard.push(`own ${about}`));
+  two.hear('accounts', () => {
+    throw new Error('a hearer that fails');
+  });
+  two.hear('accounts', (about) => {
+    heard.push(about);
+    if (about === 'later') resolve();
+  });
+  one.tell('accounts', 'ada a b');
+  one.tell('others', 'x');
+  one.tell('accounts', 'x'.repeat(5_000));
+  await redis.stop();
+  await lost.next();
+  one.tell('accounts', 'later');
+  await redis.start();
+  await back.next();
+  one.tell('accounts', 'later');
+  await promise;
+  assert.deepEqual(heard.slice(0, 2), ['ada a b', 'later']);
+});
+
 test('what is no message of ours on the channel is left aside', async (t) => {
   const redis = await startRedis(t);
   if (redis === undefined) return;

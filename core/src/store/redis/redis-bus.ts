@@ -32,6 +32,9 @@ const GATHER_MS = 5;
 const MESSAGE_ACCOUNTS = 500;
 /** Accounts whose beacons wait for Redis while it is away; others are found by the poll of heads. */
 const MAX_PENDING = 10_000;
+/** And other news. */
+const MAX_UNTOLD = 1_000;
+const MAX_TOLD = 4_096;
 
 const COUNT = `
 local sum = redis.call('incrby', KEYS[1], ARGV[1])
@@ -48,6 +51,9 @@ export class RedisBus implements Bus {
   readonly #local: MemoryBus;
   readonly #pending = new Map<AccountId, Seq>();
   readonly #leases = new Set<RedisLease>();
+  readonly #hearers = new Map<string, ((about: string) => void)[]>();
+  readonly #onListenerError: ((error: unknown) => void) | undefined;
+  #untold: string[] = [];
   #flushTimer: NodeJS.Timeout | undefined;
   #flushedAt = 0;
   #closed = false;
@@ -56,6 +62,7 @@ export class RedisBus implements Bus {
     const { url, keyPrefix = 'pochard:', now = Date.now, onListenerError, onConnected, onLost, onRefused } = options;
     this.#prefix = keyPrefix;
     this.#now = now;
+    this.#onListenerError = onListenerError;
     this.#local = new MemoryBus({ now, ...(onListenerError === undefined ? {} : { onListenerError }) });
     this.#link = new RedisLink({
       target: parseRedisUrl(url),
@@ -65,6 +72,7 @@ export class RedisBus implements Bus {
       commandTimeoutMs: options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS,
       onMessage: (text) => this.#hear(text),
       onUp: () => {
+        for (const news of this.#untold.splice(0)) this.#link.publish(news);
         this.#flush();
         onConnected?.();
       },
@@ -110,6 +118,10 @@ export class RedisBus implements Bus {
     this.#pending.clear();
   }
   #hear(text: string): void {
+    if (text.startsWith('~')) {
+      this.#hearNews(text);
+      return;
+    }
     for (const part of text.split(',')) {
       const equals = part.indexOf('=');
       const head = Number.parseInt(part.slice(equals + 1), 36);
@@ -120,6 +132,26 @@ export class RedisBus implements Bus {
 
   listen(account: AccountId, hear: (head: Seq) => void): () => void {
     return this.#local.listen(account, hear);
+  }
+
+  tell(topic: string, about: string): void {
+    if (this.#closed || about.length > MAX_TOLD) return;
+    const news = `~${topic} ${about}`;
+    if (this.#link.isUp) this.#link.publish(news);
+    else if (this.#untold.length < MAX_UNTOLD) this.#untold.push(news);
+  }
+  hear(topic: string, hear: (about: string) => void): void {
+    this.#hearers.set(topic, [...(this.#hearers.get(topic) ?? []), hear]);
+  }
+  #hearNews(text: string): void {
+    const space = text.indexOf(' ');
+    for (const hear of this.#hearers.get(text.slice(1, space)) ?? []) {
+      try {
+        hear(text.slice(space + 1));
+      } catch (error) {
+        this.#onListenerError?.(error);
+      }
+    }
   }
 
   /** While Redis is away nobody gets a lease: work that needs one waits. */
