@@ -91,7 +91,8 @@ export function hooksPage(hooksSource: string): string {
     lines.push(`*${kind}*, ${deadlineMs} ms${closed.has(name) ? ', *plaintext*' : ''}. A fault: ${faultWords[onFault]}.`);
     if (stages !== undefined) lines.push(`Stages: ${stages.map((stage) => (stage === unstaged ? `**${stage}**` : stage)).join(', ')}.`);
     if (pending !== undefined) lines.push(`**Not called yet** (${pending}): a plugin that taps it is refused at load.`);
-    if (name === 'journal') lines.push(`Not told yet, and refused at load: ${[...pendingEvents].map((type) => `\`${type}\``).join(', ')}.`);
+    if (name === 'journal' && pendingEvents.size > 0)
+      lines.push(`Not told yet, and refused at load: ${[...pendingEvents].map((type) => `\`${type}\``).join(', ')}.`);
     lines.push('');
   }
   return lines.join('\n');

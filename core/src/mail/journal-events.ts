@@ -3,7 +3,7 @@ import type { ExpungeCause, Flag, JournalEvent, MailboxRef, MessageRef, ModSeq, 
 import { LRUCache } from 'lru-cache';
 import { type AccountId, type ContentId, JournalPruned, type MailboxId } from '../store/store.ts';
 import type { AccountMail, MailboxInfo } from './journal/account-mail.ts';
-import { type Entry, type FlagBits, type Op, type Placed, SEEN } from './journal/entry.ts';
+import { ACCOUNT_NOTE, type Entry, type FlagBits, type Op, type Placed, SEEN } from './journal/entry.ts';
 import { SUBSCRIPTION } from './journal/tree-commands.ts';
 import { iterateUids } from './journal/uid-runs.ts';
 import { emailIdText, mailboxIdText, mailboxRef, messageRef, sdkAccountId } from './sdk-values.ts';
@@ -67,7 +67,7 @@ export class JournalEvents {
           }
           break;
         case 'note':
-          bodies.push(...subscribed(mail, op));
+          bodies.push(...(op.name === ACCOUNT_NOTE ? accountEvents(op.value, username) : subscribed(mail, op)));
           break;
         case 'outcome': {
           const { submission: submissionId, recipient, outcome, reply } = op;
@@ -188,6 +188,10 @@ function boxed(mail: AccountMail, op: Op & { op: 'box' }, tree: Tree): Body {
   return before === undefined || before === mailbox.name
     ? { type: 'mailbox.created', mailbox }
     : { type: 'mailbox.renamed', mailbox, formerName: before };
+}
+
+function accountEvents(word: string | null, username: string): readonly Body[] {
+  return word === 'updated' || word === 'suspended' || word === 'deleted' ? [{ type: `account.${word}`, username }] : [];
 }
 
 function subscribed(mail: AccountMail, op: Op & { op: 'note' }): readonly Body[] {

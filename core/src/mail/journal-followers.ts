@@ -6,6 +6,7 @@ import { type Account, type Actor, Locked, type Session } from '@pochard/plugin-
 import type { Follower } from '../plugins/hook-calls.ts';
 import { createActor } from '../plugins/identities.ts';
 import { type AccountId, type Bus, JournalPruned, type Lease, type Seq } from '../store/store.ts';
+import type { AccountRemovals } from './accounts/account-removals.ts';
 import type { Entry } from './journal/entry.ts';
 import { decodeEntry } from './journal/entry-codec.ts';
 import type { JournalEvents } from './journal-events.ts';
@@ -26,6 +27,7 @@ const LOCKED_RETRY_MS = 3_600_000;
 export interface FollowersOptions {
   readonly parts: MailParts;
   readonly events: JournalEvents;
+  readonly removals: AccountRemovals;
   readonly bus: Pick<Bus, 'lease'>;
   /** Open sessions of an account here, for content that only its owner can open. */
   readonly sessionsOf: (account: AccountId) => readonly Session[];
@@ -56,6 +58,7 @@ export class JournalFollowers {
       this.#adapt().catch((error: unknown) => log.error({ err: error }, 'followers of the journal could not be changed'));
     });
     await this.#adapt();
+    await this.#options.removals.resume(new Set(hooks.followers().map(({ id }) => id)));
   }
 
   /** Calls in flight end first. */
@@ -177,7 +180,8 @@ export class JournalFollowers {
       log.error({ follower: follower.id, account, seq, err: error }, 'a journal event is set aside after three days');
       // Freed first, so that it holds nobody up; then listed.
       await store.feed.unpark(follower.id, account, seq);
-      return store.feed.park(follower.id, account, seq, text, undefined);
+      await store.feed.park(follower.id, account, seq, text, undefined);
+      return this.#options.removals.passed(account, follower.id);
     }
     const delay = isLocked ? LOCKED_RETRY_MS : (BACKOFF_MS[Math.min(attempts, BACKOFF_MS.length) - 1] ?? 1_000);
     await store.feed.park(follower.id, account, seq, text, now() + delay, 'account');
@@ -190,9 +194,10 @@ export class JournalFollowers {
     entry: Entry,
     before: Failure,
   ): Promise<(Failure & { readonly error: unknown }) | undefined> {
-    const { parts, events } = this.#options;
+    const { parts, events, removals } = this.#options;
     if (entry.origin.split(' ', 1)[0] === `plugin:${follower.plugin}`) return undefined; // nobody hears an echo
-    const record = await parts.directory.get(accountId);
+    const known = await parts.directory.get(accountId);
+    const record = known ?? (await removals.record(accountId));
     if (record === undefined) return undefined; // deleted since
     const account = await accountOf(parts, record);
     const attempt = before.attempts + 1;
@@ -202,7 +207,10 @@ export class JournalFollowers {
       const session = await this.#sessionFor(account, accountId, actor);
       const context = { actor, account, attempt, session };
       for (const event of await events.of(mail, record.username, entry)) {
+        // Of the mail of an account that is gone nothing is told.
+        if (known === undefined && !event.type.startsWith('account.')) continue;
         if (follower.types.has(event.type) && follower.inScope(event, context)) await follower.deliver(event, context);
+        if (event.type === 'account.deleted') await removals.passed(accountId, follower.id);
       }
       return undefined;
     } catch (error) {

@@ -8,6 +8,7 @@ import type { HookCalls } from '../plugins/hook-calls.ts';
 import { createActor } from '../plugins/identities.ts';
 import type { AccountId, Bus, Store } from '../store/store.ts';
 import { AccountCreation } from './accounts/account-creation.ts';
+import { AccountRemovals } from './accounts/account-removals.ts';
 import { AccountService } from './accounts/account-service.ts';
 import { CredentialService } from './accounts/credential-service.ts';
 import { Credentials } from './accounts/credentials.ts';
@@ -120,11 +121,12 @@ export function createMailServices(options: MailServicesOptions): RunningMailSer
   const sessions = new Sessions({ hooks, now, opened, bus });
   const logins = new Logins({ parts, credentials, creation, sessions, throttle: options.throttle });
   const passwordService = new CredentialService({ parts, credentials, sessions });
-  const accounts = new AccountService({ parts, passwords: passwordService, creation, sessions, logins });
+  const removals = new AccountRemovals({ store, mails });
+  const accounts = new AccountService({ parts, removals, passwords: passwordService, creation, sessions, logins });
   const delivery = new DeliveryService(parts, new Recipients(parts, creation), spool);
   const quotaOf = async (id: AccountId) => (await directory.get(id))?.quotaOctets ?? settings.defaultQuotaOctets;
   const events = new JournalEvents({ quotaOf });
-  const followers = new JournalFollowers({ parts, events, bus, sessionsOf: (id) => sessions.of(id), sleep: options.sleep });
+  const followers = new JournalFollowers({ parts, events, removals, bus, sessionsOf: (id) => sessions.of(id), sleep: options.sleep });
   const searchIndexer =
     searchIndex === undefined
       ? // Switched off, nobody reads on: the journal must not wait for it.

@@ -13,8 +13,4 @@ export const pendingHooks: PendingHooks = {
 };
 
 /** Events that the journal does not hold yet. */
-export const pendingEvents: ReadonlySet<JournalEventType> = new Set<JournalEventType>([
-  'account.updated',
-  'account.suspended',
-  'account.deleted',
-]);
+export const pendingEvents: ReadonlySet<JournalEventType> = new Set<JournalEventType>();

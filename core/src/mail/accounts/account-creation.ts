@@ -122,6 +122,7 @@ export class AccountCreation {
     directory.forget(record);
     // What was written with it may be the key that seals its mail: no codec's earlier "no" counts any more.
     this.#parts.codecs.forget(record.id);
+    this.#parts.committed();
     return record;
   }
 
@@ -145,7 +146,7 @@ export class AccountCreation {
   }
 
   async #refresh(known: AccountRecord, seed: AccountSeed): Promise<AccountRecord> {
-    const { directory, store, log } = this.#parts;
+    const { directory, mails, actors, log, committed } = this.#parts;
     const fresh = await directory.fresh(known.id);
     if (fresh === undefined) throw new MailError('unavailable', 'The account was just deleted');
     const said = this.#recordOf(seed);
@@ -159,7 +160,9 @@ export class AccountCreation {
     };
     if (JSON.stringify(wanted) === JSON.stringify(record)) return record;
     try {
-      await store.records.write(directory.change(fresh, wanted));
+      const origin = { by: 'api', actor: actors.system.name };
+      await (await mails.get(record.id)).writeRecords(directory.change(fresh, wanted), origin, 'updated');
+      committed();
       return wanted;
     } catch (error) {
       // Another login is bringing it up to date, or an address belongs to somebody else: the account is good as it is.

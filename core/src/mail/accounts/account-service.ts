@@ -18,6 +18,7 @@ import type {
   NewAppPassword,
 } from '../services.ts';
 import { type AccountCreation, checkedAddress } from './account-creation.ts';
+import type { AccountRemovals } from './account-removals.ts';
 import type { CredentialService } from './credential-service.ts';
 import type { VersionedAccount } from './directory.ts';
 import type { Logins } from './login.ts';
@@ -34,6 +35,7 @@ export class AccountService implements Accounts {
   readonly #parts: MailParts;
   readonly #passwords: CredentialService;
   readonly #creation: AccountCreation;
+  readonly #removals: AccountRemovals;
   readonly #sessions: Sessions;
   readonly #logins: Logins;
 
@@ -41,12 +43,14 @@ export class AccountService implements Accounts {
     readonly parts: MailParts;
     readonly passwords: CredentialService;
     readonly creation: AccountCreation;
+    readonly removals: AccountRemovals;
     readonly sessions: Sessions;
     readonly logins: Logins;
   }) {
     this.#parts = options.parts;
     this.#passwords = options.passwords;
     this.#creation = options.creation;
+    this.#removals = options.removals;
     this.#sessions = options.sessions;
     this.#logins = options.logins;
   }
@@ -116,20 +120,25 @@ export class AccountService implements Accounts {
   }
 
   async delete(id: AccountId): Promise<void> {
-    const { directory, store, hooks, codecs, mails, actors } = this.#parts;
+    const { directory, store, hooks, codecs, mails, actors, committed } = this.#parts;
     const fresh = await directory.fresh(id);
     if (fresh === undefined) throw new MailError('no-such-account', 'No such account');
     if (hooks.has('expunge.before')) await this.#requireNothingHeld(id, actors.system);
+    const waiting = hooks.followers().flatMap((follower) => (follower.types.has('account.deleted') ? [follower.id] : []));
     try {
-      await store.records.write(directory.removal(fresh));
+      if (waiting.length === 0) await store.records.write(directory.removal(fresh));
+      else {
+        const rows = [...directory.removal(fresh), this.#removals.beginning(fresh.record, waiting)];
+        await (await mails.get(id)).writeRecords(rows, { by: 'api', actor: actors.system.name }, 'deleted');
+      }
     } catch (error) {
       throw asMailError(error);
     }
     directory.forget(fresh.record);
     this.#sessions.revoke(id);
     codecs.forget(id);
-    await store.erase(id);
-    await mails.forget?.(id);
+    if (waiting.length === 0) await this.#removals.erase(id);
+    else committed();
   }
 
   setPassword(id: AccountId, password: { readonly password: Uint8Array } | { readonly passwordHash: string }): Promise<void> {
@@ -189,7 +198,7 @@ export class AccountService implements Accounts {
   }
 
   async #change(id: AccountId, change: (record: AccountRecord) => AccountRecord): Promise<AccountRecord> {
-    const { directory, store } = this.#parts;
+    const { directory, mails, actors, committed } = this.#parts;
     for (let attempt = 1; ; attempt += 1) {
       const from: VersionedAccount | undefined = await directory.fresh(id);
       if (from === undefined) throw new MailError('no-such-account', 'No such account');
@@ -197,10 +206,12 @@ export class AccountService implements Accounts {
       for (const name of to.addresses) {
         if (!from.record.addresses.includes(name) && (await directory.isTaken(name))) throw new MailError('taken', `${name} is taken`);
       }
+      const word = to.disabled && !from.record.disabled ? 'suspended' : 'updated';
       try {
-        await store.records.write(directory.change(from, to));
+        await (await mails.get(id)).writeRecords(directory.change(from, to), { by: 'api', actor: actors.system.name }, word);
         directory.forget(from.record);
         directory.forget(to);
+        committed();
         return to;
       } catch (error) {
         if (!(error instanceof RecordConflict) || attempt === MAX_ATTEMPTS) throw asMailError(error);

@@ -197,7 +197,7 @@ function readAddress(value: unknown): AddressValue {
   const { alias } = fields(value);
   return alias === undefined ? { account: readId(value) } : { alias: readStrings(alias) };
 }
-function readAccount(value: unknown): AccountRecord {
+export function readAccount(value: unknown): AccountRecord {
   const row = fields(value);
   if (typeof row['id'] !== 'string' || typeof row['username'] !== 'string') throw new MailError('damaged', 'An account record is damaged');
   return Object.freeze({
@@ -212,6 +212,6 @@ function readAccount(value: unknown): AccountRecord {
     createdAt: typeof row['createdAt'] === 'number' ? row['createdAt'] : 0,
   });
 }
-function writeAccount(record: AccountRecord): Readonly<Record<string, unknown>> {
+export function writeAccount(record: AccountRecord): Readonly<Record<string, unknown>> {
   return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined));
 }

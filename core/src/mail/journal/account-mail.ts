@@ -4,7 +4,7 @@
  */
 import type { AccountId, ContentId, MailboxId, NewContent, RecordWrite, Seq } from '../../store/store.ts';
 import type { Guest, RightSet } from './acl.ts';
-import type { Entry, FlagBits, GoneCause, SubmissionOutcome, UidRuns } from './entry.ts';
+import type { AccountWord, Entry, FlagBits, GoneCause, SubmissionOutcome, UidRuns } from './entry.ts';
 import type { ChangedRuns } from './seen-marks.ts';
 
 /** A mailbox at the head. The object is live: the reducer changes it in place; read it when you need it, do not keep its values. */
@@ -250,8 +250,8 @@ export interface AccountMail {
     origin: Origin,
     options: { readonly atMost: number; readonly specialUse?: readonly string[] | undefined },
   ): Promise<void>;
-  /** Record writes that land in an entry of this account (credential and key slot together). */
-  writeRecords(records: readonly RecordWrite[], origin: Origin): Promise<void>;
+  /** Record writes that land in an entry of this account (credential and key slot together), and what it tells of the account. */
+  writeRecords(records: readonly RecordWrite[], origin: Origin, word?: AccountWord): Promise<void>;
   /** All of it in one entry, or nothing. @throws MailError no-such-target, over-quota (the filed copy), RecordConflict */
   submission(change: SubmissionChange, origin: Origin): Promise<void>;
 

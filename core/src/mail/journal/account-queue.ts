@@ -27,7 +27,7 @@ import { aclEntries, type Guest, type RightSet, rightsOf } from './acl.ts';
 import type { Command } from './command.ts';
 import { TouchedMessages } from './command.ts';
 import { Draft } from './draft.ts';
-import type { Entry, GoneCause, UidRuns } from './entry.ts';
+import type { AccountWord, Entry, GoneCause, UidRuns } from './entry.ts';
 import { encodeEntry } from './entry-codec.ts';
 import { canonicalName } from './mailbox-names.ts';
 import {
@@ -276,8 +276,8 @@ export class AccountQueue extends AccountJournal implements AccountMail {
     await this.#submit(annotateCommand(box, entries, originOf(origin), { ...options, guest: origin.guest }));
   }
 
-  async writeRecords(records: readonly RecordWrite[], origin: Origin): Promise<void> {
-    await this.#submit(recordsCommand(records, originOf(origin)));
+  async writeRecords(records: readonly RecordWrite[], origin: Origin, word?: AccountWord): Promise<void> {
+    await this.#submit(recordsCommand(records, originOf(origin), word));
   }
 
   async submission(change: SubmissionChange, origin: Origin): Promise<void> {

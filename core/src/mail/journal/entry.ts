@@ -90,6 +90,9 @@ export interface SubmissionOutcome {
   readonly outcome: 'queued' | 'delivered' | 'deferred' | 'failed';
   readonly reply: string;
 }
+/** Name of the note that says what became of the account itself; its last word stays. */
+export const ACCOUNT_NOTE = 'account';
+export type AccountWord = 'updated' | 'suspended' | 'deleted';
 export type GoneCause = 'expunge' | 'move' | 'replace' | 'mailbox-deleted' | 'account-deleted' | 'retention';
 
 export interface Entry {

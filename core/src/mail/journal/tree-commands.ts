@@ -20,6 +20,7 @@ import {
 import { annotationNotes, SHARED_SEEN_ENTRY } from './annotation-notes.ts';
 import type { Command } from './command.ts';
 import type { Draft } from './draft.ts';
+import { ACCOUNT_NOTE, type AccountWord } from './entry.ts';
 import { FIRST_KEYWORD_BIT } from './flag-names.ts';
 import { carryMarks } from './guest-flags.ts';
 import { canonicalName, checkedName, checkLength, leafOf, parentOf } from './mailbox-names.ts';
@@ -269,7 +270,7 @@ export function subscriptionCommand(name: string, on: 'subscribe' | 'unsubscribe
   };
 }
 
-export function recordsCommand(records: readonly RecordWrite[], origin: string): Command<void> {
+export function recordsCommand(records: readonly RecordWrite[], origin: string, word?: AccountWord): Command<void> {
   return {
     origin,
     alone: true,
@@ -277,6 +278,8 @@ export function recordsCommand(records: readonly RecordWrite[], origin: string):
     touches: undefined,
     compute(draft) {
       draft.records.push(...records);
+      // Also when it says what the last one said: it is another event.
+      if (word !== undefined) draft.push({ op: 'note', name: ACCOUNT_NOTE, value: word });
     },
   };
 }
