@@ -169,6 +169,7 @@ class ServerParts implements RunningServer {
       cleartextLogin: config.auth.cleartextLogin,
       tokens: config.auth.tokens,
       scram: config.auth.scram,
+      quotaAdministrators: config.auth.quotaAdministrators,
       hostname: this.mail.hostname,
       version: VERSION,
       log,

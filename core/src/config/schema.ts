@@ -165,6 +165,10 @@ export const configSchema = Type.Object(
         default: 'off',
         description: 'on: a plugin of yours judges tokens, so IMAP offers OAUTHBEARER and XOAUTH2',
       }),
+      quotaAdministrators: Type.Array(Type.String({ minLength: 1 }), {
+        default: [],
+        description: "usernames that may set anybody's quota over IMAP (SETQUOTA, RFC 9208)",
+      }),
       trustedNetworks: Type.Array(Type.String({ minLength: 1, format: 'cidr' }), {
         default: ['127.0.0.0/8', '::1/128'],
         description: 'CIDR ranges without limits by address (webmail, proxies); limits by user stay',

@@ -22,6 +22,11 @@ export function offersBinding({ env, wire }: ImapSession): boolean {
   return env.scram === 'on' && wire.canBind;
 }
 
+/** SETQUOTA (RFC 9208 §4.1.3) is for whom the configuration names. */
+export function maySetQuota({ account, env }: ImapSession): boolean {
+  return account !== undefined && env.quotaAdministrators.has(account.username);
+}
+
 /** What is no single command's. A capability that a command brings stands in its declaration. */
 export const features: readonly Feature[] = [
   { capability: 'IMAP4rev1' },
@@ -41,6 +46,7 @@ export const features: readonly Feature[] = [
   { capability: 'OBJECTID', isOffered: afterLogin }, // RFC 8474
   { capability: 'UIDONLY', isOffered: afterLogin }, // RFC 9586
   { capability: 'INPROGRESS', isOffered: afterLogin }, // RFC 9585
+  { capability: 'QUOTASET', isOffered: maySetQuota }, // RFC 9208
 ];
 
 /** Names outside the syntax of a capability would break the line. */

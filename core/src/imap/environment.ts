@@ -26,6 +26,8 @@ export interface ImapEnvironment {
   readonly cleartextLogin: 'never' | 'loopback' | 'always';
   /** SCRAM-SHA-256 is offered (`auth.scram`). */
   readonly scram: 'off' | 'on';
+  /** Usernames that may set quota (`auth.quotaAdministrators`). */
+  readonly quotaAdministrators: ReadonlySet<string>;
   /** Some plugin judges tokens: OAUTHBEARER and XOAUTH2 are offered (`auth.tokens`). */
   readonly tokens: 'off' | 'on';
   /** Name and version that ID tells. */

@@ -34,6 +34,7 @@ export interface HouseOptions {
   readonly tokens?: 'off' | 'on';
   readonly scram?: 'off' | 'on';
   readonly quotaOctets?: number;
+  readonly quotaAdministrators?: readonly string[];
   /** Packed mailboxes kept in memory that no session uses right now. */
   readonly packedOctets?: number;
   /** Makes services fail in ways that they do not by themselves. */
@@ -175,6 +176,7 @@ export async function imapHouse(t: TestContext, options: HouseOptions = {}): Pro
     cleartextLogin: options.cleartextLogin ?? 'loopback',
     tokens: options.tokens ?? 'off',
     scram: options.scram ?? 'off',
+    quotaAdministrators: options.quotaAdministrators ?? [],
     hostname: 'mx.example.test',
     version: '0.0.0-test',
     log,

@@ -27,6 +27,8 @@ export interface ImapServerOptions {
   readonly scram?: 'off' | 'on';
   /** OAUTHBEARER and XOAUTH2 while a plugin taps `auth.verify` (`auth.tokens`); off when absent. */
   readonly tokens?: 'off' | 'on';
+  /** Usernames that may SETQUOTA (`auth.quotaAdministrators`); none when absent. */
+  readonly quotaAdministrators?: readonly string[];
   readonly hostname: string;
   readonly version: string;
   readonly log: ImapLog;
@@ -78,6 +80,7 @@ export function createImapServer(options: ImapServerOptions): ImapServer {
     cleartextLogin,
     tokens = 'off',
     scram = 'off',
+    quotaAdministrators = [],
     hostname,
     version,
     log,
@@ -93,6 +96,7 @@ export function createImapServer(options: ImapServerOptions): ImapServer {
     cleartextLogin,
     tokens,
     scram,
+    quotaAdministrators: new Set(quotaAdministrators),
     hostname,
     software: { name: 'Pochard', version },
     log,

@@ -1,10 +1,12 @@
 import type { MailAccess } from '../../mail/services.ts';
+import { maySetQuota } from '../capabilities.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { ImapNo } from '../errors.ts';
 import { args } from '../grammar/args.ts';
 import { quotaLimits } from '../grammar/mailbox-arguments.ts';
 import { mailboxName } from '../grammar/mailbox-name.ts';
 import { astring } from '../grammar/strings.ts';
+import type { QuotaLimit } from '../grammar/syntax-tree.ts';
 import { mailbox, textString } from '../grammar/write.ts';
 import { mayIn } from '../guest-view.ts';
 import { findName, OTHERS, othersOf, splitOthers } from '../mailboxes.ts';
@@ -24,14 +26,14 @@ function mayAdd(access: MailAccess): boolean {
 }
 
 /** Resources without a limit are left out (RFC 9208 §4.2.1). */
-async function writeQuota({ respond, session }: CommandContext, access: MailAccess): Promise<void> {
+async function writeQuota({ respond, session }: CommandContext, access: MailAccess, root = rootOf(access)): Promise<void> {
   const limits = await access.limits();
   const { usage } = access.mail;
   const resources: string[] = [];
   if (limits.octets !== undefined) resources.push(`STORAGE ${Math.ceil(usage.octets / UNIT)} ${Math.floor(limits.octets / UNIT)}`);
   if (limits.messages !== undefined) resources.push(`MESSAGE ${usage.messages} ${limits.messages}`);
   if (limits.mailboxes !== undefined) resources.push(`MAILBOX ${usage.mailboxes} ${limits.mailboxes}`);
-  respond.untagged(`QUOTA ${textString(rootOf(access), session.names)} (${resources.join(' ')})`);
+  respond.untagged(`QUOTA ${textString(root, session.names)} (${resources.join(' ')})`);
 }
 
 /** GETQUOTA: RFC 9208 §4.1.1. */
@@ -44,6 +46,10 @@ export const getQuota = defineCommand({
 
   async handle(context, { root }) {
     const other = splitOthers(root);
+    if (root !== '' && maySetQuota(context.session)) {
+      await writeQuota(context, await accessOf(context, root), root);
+      return;
+    }
     const access = root === '' ? context.access : other?.name === '' ? await othersOf(context.session).of(other.owner) : undefined;
     if (access === undefined || !mayAdd(access)) throw new ImapNo('NONEXISTENT', 'No such quota root');
     await writeQuota(context, access);
@@ -66,14 +72,37 @@ export const getQuotaRoot = defineCommand({
   },
 });
 
-/** SETQUOTA: RFC 9208 §4.1.3. Limits are the administrator's. */
+/** The account of a root, for an administrator of quotas. @throws ImapNo NONEXISTENT */
+async function accessOf({ access, session }: CommandContext, root: string): Promise<MailAccess> {
+  if (root === '') return access;
+  const other = splitOthers(root);
+  const { accounts } = session.env.services;
+  const record = other?.name === '' ? await accounts.find(other.owner) : undefined;
+  if (record === undefined) throw new ImapNo('NONEXISTENT', 'No such quota root');
+  return accounts.access(record.id, session.login?.actor ?? session.env.actor);
+}
+
+/** Octets; what is not named has no limit afterwards (RFC 9208 §4.1.3). @throws ImapNo CANNOT */
+function storageOf(limits: readonly QuotaLimit[]): number | 'unlimited' {
+  let octets: number | 'unlimited' = 'unlimited';
+  for (const { resource, limit } of limits) {
+    if (resource !== 'STORAGE') throw new ImapNo('CANNOT', 'Only STORAGE can be set');
+    octets = limit * UNIT < Number.MAX_SAFE_INTEGER ? limit * UNIT : 'unlimited';
+  }
+  return octets;
+}
+
+/** SETQUOTA: RFC 9208 §4.1.3. For whom the configuration names; MESSAGE and MAILBOX are a plugin's to limit (`quota.limits`). */
 export const setQuota = defineCommand({
   name: 'SETQUOTA',
   states: ['authenticated'],
   mayExpunge: true,
   args: args({ root: astring, limits: quotaLimits }),
 
-  handle() {
-    throw new ImapNo('NOPERM', 'Quota is set by the administrator');
+  async handle(context, { root, limits }) {
+    if (!maySetQuota(context.session)) throw new ImapNo('NOPERM', 'Quota is set by the administrator');
+    const access = await accessOf(context, root);
+    await context.session.env.services.accounts.update(access.mail.account, { quotaOctets: storageOf(limits) });
+    await writeQuota(context, access, root);
   },
 });

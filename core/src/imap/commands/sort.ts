@@ -6,7 +6,7 @@ import { type CommandContext, defineCommand } from '../command.ts';
 import { ImapBad } from '../errors.ts';
 import { args } from '../grammar/args.ts';
 import { sortProgram } from '../grammar/sort.ts';
-import type { SearchReturn } from '../grammar/syntax-tree.ts';
+import type { SearchReturn, SortCriterion } from '../grammar/syntax-tree.ts';
 import { numberSet, runsOf } from '../grammar/write.ts';
 import { partOf } from '../partial.ts';
 import { relevancyOf, requireFuzzy } from '../relevancy.ts';
@@ -29,7 +29,7 @@ export const sort = defineCommand({
     const { access } = view;
     const { returns, key } = program;
     const { criteria } = program;
-    const wantsScores = returns?.relevancy === true || criteria.some(({ key: sortKey }) => sortKey === 'RELEVANCY');
+    const wantsScores = returns?.relevancy === true || criteria.some((criterion: SortCriterion) => criterion.key === 'RELEVANCY');
     if (wantsScores) requireFuzzy(key);
     if (returns !== undefined && (returns.update || returns.context)) throw new ImapBad('RETURN option is not supported');
     const withModSeq = asksModSeq(key);
