@@ -1,3 +1,4 @@
+import { UNLIMITED_OCTETS } from '../../mail/accounts/quota.ts';
 import type { MailAccess } from '../../mail/services.ts';
 import { maySetQuota } from '../capabilities.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
@@ -83,11 +84,11 @@ async function accessOf({ access, session }: CommandContext, root: string): Prom
 }
 
 /** Octets; what is not named has no limit afterwards (RFC 9208 §4.1.3). @throws ImapNo CANNOT */
-function storageOf(limits: readonly QuotaLimit[]): number | 'unlimited' {
-  let octets: number | 'unlimited' = 'unlimited';
+function storageOf(limits: readonly QuotaLimit[]): number {
+  let octets = UNLIMITED_OCTETS;
   for (const { resource, limit } of limits) {
     if (resource !== 'STORAGE') throw new ImapNo('CANNOT', 'Only STORAGE can be set');
-    octets = limit * UNIT < Number.MAX_SAFE_INTEGER ? limit * UNIT : 'unlimited';
+    octets = Math.min(limit * UNIT, UNLIMITED_OCTETS);
   }
   return octets;
 }
