@@ -24,7 +24,7 @@ import type {
   Origin,
   Relocated,
 } from './journal/account-mail.ts';
-import { NO_RIGHTS, type RightSet } from './journal/acl.ts';
+import { ALL_RIGHTS, NO_RIGHTS, type RightSet } from './journal/acl.ts';
 import { DELETED, type GoneCause, type UidRuns } from './journal/entry.ts';
 import { FLAGS } from './journal/layout.ts';
 import { countUids, intersectUids, NO_UIDS, runOf, runsOf, subtractUids, unionUids } from './journal/uid-runs.ts';
@@ -127,8 +127,11 @@ export class HookedMailAccess implements MailAccess {
     // Nobody but the owner can open sealed mail (design/encryption.md §4).
     if (this.account.sealed && change.rights !== NO_RIGHTS && change.mode !== 'remove')
       throw new MailError('unsupported', 'Encrypted mail cannot be shared');
-    if (change.identifier === this.account.username || change.identifier === `-${this.account.username}`)
+    if (change.identifier === this.account.username || change.identifier === `-${this.account.username}`) {
+      const isNoChange = change.identifier.startsWith('-') ? change.rights === NO_RIGHTS : change.mode !== 'remove' && change.rights === ALL_RIGHTS;
+      if (isNoChange) return;
       throw new MailError('unsupported', 'The rights of the owner are always all');
+    }
     await this.#committed(this.mail.setAcl(box, change, this.#origin));
   }
 
@@ -388,7 +391,10 @@ export class HookedMailAccess implements MailAccess {
 
   async authorize(box: MailboxId, uids: UidRuns, wants: 'metadata' | 'content'): Promise<void> {
     const { hooks, codecs } = this.#parts;
-    this.guest?.require(box, 'r');
+    if (this.guest !== undefined) {
+      await this.mail.refresh();
+      this.guest.require(box, 'r');
+    }
     if (hooks.has('fetch.authorize')) {
       const mailbox = mailboxRef(this.#id, this.#known(box));
       await guarded(() => hooks.gate('fetch.authorize', { mailbox, uids: uidRanges(uids), wants }, this.#context));

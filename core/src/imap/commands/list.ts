@@ -47,7 +47,9 @@ export const list = defineCommand({
       if (!isListed(name)) continue;
       const found = boxes.get(name);
       const attributes =
-        boxes.has(name) && found === undefined ? levelAttributes(request) : attributesOf(found?.info, request, subscribed.has(name));
+        boxes.has(name) && found === undefined
+          ? levelAttributes(request, subscribed.has(name))
+          : attributesOf(found?.info, request, subscribed.has(name));
       const childInfo = withInferiors.has(name) ? ' ("CHILDINFO" ("SUBSCRIBED"))' : '';
       respond.untagged(`LIST (${attributes.join(' ')}) "/" ${mailbox(name, context.session.names)}${childInfo}`);
       if (found !== undefined) await writeAfter(context, found, request);
@@ -68,8 +70,12 @@ async function writeAfter(context: CommandContext, found: Found, { returns }: Li
 }
 
 /** A level of hierarchy above mailboxes of others. */
-function levelAttributes({ extended }: ListRequest): string[] {
-  return [extended ? '\\NonExistent' : '\\Noselect', '\\HasChildren'];
+function levelAttributes(request: ListRequest, isSubscribed: boolean): string[] {
+  return [request.extended ? '\\NonExistent' : '\\Noselect', '\\HasChildren', ...subscription(request, isSubscribed)];
+}
+
+function subscription({ selection, returns }: ListRequest, isSubscribed: boolean): string[] {
+  return isSubscribed && (selection.has('SUBSCRIBED') || returns.subscribed) ? ['\\Subscribed'] : [];
 }
 
 function selectedNames(
@@ -94,13 +100,12 @@ function sorted(names: Iterable<string>): string[] {
   return [...names].sort((a, b) => (a === 'INBOX' ? -1 : b === 'INBOX' ? 1 : a < b ? -1 : a > b ? 1 : 0));
 }
 
-function attributesOf(info: MailboxInfo | undefined, { selection, returns, extended }: ListRequest, isSubscribed: boolean): string[] {
+function attributesOf(info: MailboxInfo | undefined, request: ListRequest, isSubscribed: boolean): string[] {
   const attributes: string[] = [];
   if (info === undefined) attributes.push('\\NonExistent');
   else {
-    if (!info.selectable) attributes.push(extended ? '\\NonExistent' : '\\Noselect');
+    if (!info.selectable) attributes.push(request.extended ? '\\NonExistent' : '\\Noselect');
     attributes.push(info.hasChildren ? '\\HasChildren' : '\\HasNoChildren', ...info.specialUse);
   }
-  if (isSubscribed && (selection.has('SUBSCRIBED') || returns.subscribed)) attributes.push('\\Subscribed');
-  return attributes;
+  return [...attributes, ...subscription(request, isSubscribed)];
 }

@@ -133,6 +133,7 @@ class OthersOf implements Others {
   async #into(record: AccountRecord): Promise<MailAccess | undefined> {
     if (record.id === this.#guest.id) return undefined;
     const kept = this.#kept.get(record.id) ?? (await this.#open(record));
+    await kept?.mail.refresh();
     if (kept === undefined || !kept.mail.isShared) return undefined;
     this.#kept.set(record.id, kept);
     return kept.access;
