@@ -23,9 +23,9 @@ import { ImapBad, ImapNo } from './errors.ts';
 import { type FlagTexts, mailboxFlags } from './flag-texts.ts';
 import { resolveSet } from './grammar/sequence-set.ts';
 import { type PartialRange, type SequenceSet, STAR } from './grammar/syntax-tree.ts';
-import { partOfRuns } from './partial.ts';
 import { mayKeep } from './guest-view.ts';
 import { ownIdIn } from './mailboxes.ts';
+import { partOfRuns } from './partial.ts';
 import { PendingExpunges } from './pending-expunges.ts';
 import { RecentMarks } from './recent-marks.ts';
 import type { Responder } from './responder.ts';
@@ -368,6 +368,10 @@ export class SelectedMailbox implements MailboxListener {
     return below(this.#recent.runs, this.#before);
   }
 
+  ownEmailId(id: string): string {
+    return ownIdIn(this.access, id);
+  }
+
   /** What the session was told last. */
   get recent(): number {
     return this.#toldRecent;
@@ -376,10 +380,6 @@ export class SelectedMailbox implements MailboxListener {
   recentCount(): number {
     if (this.#owner.isRev2) return 0;
     let count = 0;
-  ownEmailId(id: string): string {
-    return ownIdIn(this.access, id);
-  }
-
     const runs = this.recentUids();
     for (let at = 0; at < runs.length; at += 2) {
       const low = runs[at] as number;
