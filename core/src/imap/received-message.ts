@@ -15,10 +15,10 @@ export async function receivedMessage(
   target: Found,
   { content, flags, internalDate }: Announced,
 ): Promise<AppendMessage> {
-  if ('sizeOctets' in content && content.sizeOctets === 0) throw new ImapNo(undefined, 'An empty message is not stored'); // RFC 3502 §6.3.11: takes all back
+  if ('sizeOctets' in content && content.sizeOctets === 0) throw new ImapNo('CANNOT', 'An empty message is not stored'); // RFC 3502 §6.3.11: takes all back
   const { appends } = session.wire;
   const source = 'sizeOctets' in content ? await appends.take(content, session) : await catenated(session, target, content);
-  if (source.sizeOctets === 0) throw new ImapNo(undefined, 'An empty message is not stored');
+  if (source.sizeOctets === 0) throw new ImapNo('CANNOT', 'An empty message is not stored');
   if (internalDate === undefined) return { source, flags };
   return { source, flags, internalDate: Math.min(Math.max(0, Math.floor(internalDate.epochMs / 1000)), MAX_SECONDS) };
 }

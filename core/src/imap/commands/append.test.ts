@@ -81,7 +81,7 @@ test('MULTIAPPEND stores all or nothing', async (t) => {
     '* 2 RECENT',
     '$ OK [APPENDUID V 1:2] Message stored',
   ]);
-  await client.expect(`APPEND INBOX ${one} {0+}\r\n`, '$ NO An empty message is not stored');
+  await client.expect(`APPEND INBOX ${one} {0+}\r\n`, '$ NO [CANNOT] An empty message is not stored');
   await client.expect('FETCH 1:* FLAGS', '* 1 FETCH (FLAGS (\\Recent \\Seen))', '* 2 FETCH (FLAGS (\\Recent))', '$ OK FETCH done');
 });
 

@@ -14,7 +14,7 @@ test('REPLACE wants one message, a mailbox and a literal', async (t) => {
   await client.expect('REPLACE', '$ BAD Argument missing');
   await client.expectEnd(`REPLACE 1:2 INBOX ${literal}`, '$ BAD Space expected');
   await client.expectEnd(`REPLACE 2 INBOX ${literal}`, '$ BAD No message has this sequence number');
-  await client.expectEnd(`UID REPLACE 2 INBOX ${literal}`, '$ NO There is no such message');
+  await client.expectEnd(`UID REPLACE 2 INBOX ${literal}`, '$ NO [NONEXISTENT] There is no such message');
   await client.expectEnd('REPLACE 1 nowhere {10}', '$ NO [TRYCREATE] No such mailbox');
   await client.expectEnd('REPLACE 1 INBOX {99999999}', '$ NO [TOOBIG] Message is too large');
   await client.run('EXAMINE INBOX');

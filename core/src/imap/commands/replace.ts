@@ -22,7 +22,7 @@ export const replace = defineCommand({
     const [uid] = view.living(view.resolve(message, by));
     const target = await findTarget(session, mailbox);
     if (session.selectedIn(target.access) !== view) throw new ImapNo('CANNOT', 'A message is replaced within its account only');
-    if (uid === undefined) throw new ImapNo(by === 'sequence' ? 'EXPUNGEISSUED' : undefined, 'There is no such message');
+    if (uid === undefined) throw new ImapNo(by === 'sequence' ? 'EXPUNGEISSUED' : 'NONEXISTENT', 'There is no such message');
     const {
       seq,
       uidValidity,
