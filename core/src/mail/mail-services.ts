@@ -33,7 +33,9 @@ import { defaultSubmission, type MailSettings } from './settings.ts';
 import { SharingService } from './sharing/sharing.ts';
 import { QueueRows } from './submission/queue-rows.ts';
 import { QueueRunner } from './submission/queue-runner.ts';
+import type { SendMail } from './submission/relay-group.ts';
 import { type MailResolver, Routes } from './submission/routes.ts';
+import { sendBySmtp } from './submission/smtp-client.ts';
 import { SubmissionService } from './submission/submission-service.ts';
 
 /** Plain contents that were lately opened. */
@@ -57,6 +59,8 @@ export interface MailServicesOptions {
   /** Of the name system; Node's own when absent. `mxPort` is another one than 25 in tests only. */
   readonly resolver?: MailResolver;
   readonly mxPort?: number;
+  /** How mail goes to other servers; by SMTP when absent. */
+  readonly sendMail?: SendMail;
   /** What the plugin host was made with: bound here. */
   readonly host?: MailHostServices;
 }
@@ -147,6 +151,7 @@ export function createMailServices(options: MailServicesOptions): RunningMailSer
       ...(options.mxPort === undefined ? {} : { port: options.mxPort }),
     }),
     settings: settings.submission ?? defaultSubmission,
+    send: options.sendMail ?? sendBySmtp,
     sleep: options.sleep,
   });
   const submissions = new SubmissionService({

@@ -1,14 +1,20 @@
 /** `TestSession` of `@pochard/plugin-sdk/testing`: somebody who has logged in. */
 import { type Account, type Flag, Gone, type MessageRef } from '@pochard/plugin-sdk';
 import type { TestSession } from '@pochard/plugin-sdk/testing';
+import { defaultLimits } from '../config/limits.ts';
 import { runOf } from '../mail/journal/uid-runs.ts';
 import { contentIdOf, mailboxIdOf } from '../mail/sdk-values.ts';
 import type { LoggedIn } from '../mail/services.ts';
 import type { AccountId } from '../store/store.ts';
 import type { ImapScript } from './imap-script.ts';
+import { REMOTE_ADDRESS } from './server-life.ts';
 import type { MemoryTestHost } from './test-host.ts';
 
 const NEVER = new AbortController().signal;
+
+async function* once(octets: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield octets;
+}
 
 export class HostSession implements TestSession {
   readonly account: Account;
@@ -49,8 +55,20 @@ export class HostSession implements TestSession {
     return known;
   }
 
-  async submit(): Promise<void> {
-    throw new Error('submit: this server takes no submissions yet');
+  async submit(to: readonly string[], raw: string): Promise<void> {
+    const { submissions, spool } = this.#host.life.services;
+    const reversePath = this.account.username;
+    const from = { id: this.#session.session.id, listener: 'submission', remoteAddress: REMOTE_ADDRESS };
+    await submissions.requireIdentity(this.#session, reversePath, 'reverse-path');
+    const recipients = [];
+    for (const address of to) recipients.push({ address, goes: await submissions.resolve(this.#session, address, reversePath, from) });
+    const source = await spool.receive(once(Buffer.from(raw)), { limitOctets: defaultLimits.messageOctets, signal: NEVER });
+    const esmtp = { utf8: false, tls: true };
+    try {
+      await submissions.submit({ source, reversePath, recipients, way: 'submission', esmtp }, this.#session, NEVER);
+    } finally {
+      await source.dispose();
+    }
   }
 
   async read(message: MessageRef): Promise<string> {

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { duplexPair } from 'node:stream';
+import type { SentMail } from '@pochard/plugin-sdk/testing';
 import { defaultLimits } from '../config/limits.ts';
 import { createImapServer, type ImapServer } from '../imap/imap-server.ts';
 import { MailHostServices } from '../mail/host-services.ts';
@@ -39,6 +40,8 @@ export interface LifeOptions {
   readonly metrics: HookMetrics;
   readonly http: HttpTransport;
   readonly log: LogSource;
+  /** What goes out to other servers. */
+  readonly sent: SentMail[];
 }
 
 export class ServerLife {
@@ -87,7 +90,7 @@ export class ServerLife {
   }
 
   static async start(options: LifeOptions): Promise<ServerLife> {
-    const { clock: shared, passwords, folder, metrics, http, log } = options;
+    const { clock: shared, passwords, folder, metrics, http, log, sent } = options;
     let isDead = false;
     const clock = new OwnTimers(shared);
     const store = fencedStore(options.store, () => isDead);
@@ -143,6 +146,13 @@ export class ServerLife {
       log: coreLog,
       now: clock.epochMs,
       sleep,
+      resolver: { resolveMx: async (exchange) => [{ exchange, priority: 0 }], resolve4: async () => [], resolve6: async () => [] },
+      sendMail: async (_host, { reversePath, recipients, source }) => {
+        const pieces: Uint8Array[] = [];
+        for await (const piece of source.open()) pieces.push(piece);
+        sent.push({ from: reversePath, to: recipients, raw: Buffer.concat(pieces).toString('latin1') });
+        return { replies: new Map(recipients.map((to) => [to, { code: 250, status: '2.0.0', text: 'Taken' }])), takesDsn: false };
+      },
       host,
     });
     return new ServerLife({
@@ -161,6 +171,7 @@ export class ServerLife {
   async begin(plugins: readonly GivenPlugin[]): Promise<void> {
     await this.hooks.reload(plugins);
     await this.services.followers.start();
+    this.services.submissionQueue.start();
   }
 
   /** A connection to the IMAP engine, greeted. */
@@ -197,6 +208,7 @@ export class ServerLife {
       client.destroy();
       socket.destroy();
     }
+    await this.services.submissionQueue.stop();
     await this.services.followers.stop();
     await this.hooks.close();
     await this.#mails.drain();

@@ -17,10 +17,19 @@ test('a wrong password is told in the words of the protocol', async () => {
   await assert.rejects(host.login(ADA, 'wrong', 'http'), /Wrong user name or password/);
 });
 
-test('submission is refused with a clear word', async () => {
-  await using host = await startHost({ plugins: [], accounts });
+test('submitted mail goes out and in, or is refused in the words of the server', async () => {
+  await using host = await startHost({ plugins: [[stampHeader, { name: 'X-Site', value: 'here' }]], accounts });
   const ada = await host.login(ADA, 'secret');
-  await assert.rejects(ada.submit(['bob@example.org'], RAW), /takes no submissions yet/);
+  await assert.rejects(ada.submit(['bob@example.org'], RAW), /You may not send with this From address/);
+  await ada.submit(['bob@example.org', ADA], RAW.replace('bob@example.org', ADA));
+  await host.settle();
+  assert.deepEqual(
+    host.sent.map(({ from, to }) => [from, to]),
+    [[ADA, ['bob@example.org']]],
+  );
+  assert.match(host.sent[0]?.raw ?? '', /^Received: by mx\.test with ESMTPSA [\s\S]*\r\n\r\nocelot\r\n$/);
+  const replies = await ada.imap('a SELECT INBOX', 'b FETCH 1 BODY.PEEK[HEADER.FIELDS (X-Site)]');
+  assert(replies.some((line) => line.includes('X-Site: here')));
 });
 
 test('deliver, append, read and IMAP scripts see one another', async () => {

@@ -6,6 +6,7 @@ import { type Bytes, type HookName, type MessageRef, type Protocol, specs } from
 import type {
   Answer,
   Fault,
+  SentMail,
   SentRequest,
   StartHost,
   TestHost,
@@ -35,6 +36,7 @@ export const startHost: StartHost = (options) => MemoryTestHost.start(options);
 
 export class MemoryTestHost implements TestHost {
   readonly logged: string[] = [];
+  readonly sent: SentMail[] = [];
   readonly clock = new FakeClock();
   readonly faults = new FaultInjector((ms) => this.clock.block(ms));
   readonly store: MemoryStore;
@@ -172,7 +174,7 @@ export class MemoryTestHost implements TestHost {
     let quiet = 0;
     for (let before = -1; quiet < QUIET_TURNS && performance.now() < until; ) {
       await new Promise(setImmediate);
-      let behind = 0;
+      let behind = services.submissionQueue.gauges.messages;
       for (const { id } of hooks.followers()) behind += (await this.store.feed.next(id, 1)).length;
       quiet = behind === 0 && this.#calls.count === before ? quiet + 1 : 0;
       before = this.#calls.count;
@@ -273,6 +275,7 @@ export class MemoryTestHost implements TestHost {
       metrics: this.#calls,
       http: this.#http,
       log: this.#log,
+      sent: this.sent,
     });
     await this.#life.begin(this.#given(this.#plugins));
   }

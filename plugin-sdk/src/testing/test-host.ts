@@ -71,8 +71,16 @@ export interface TestHost extends AsyncDisposable {
   restart(how: 'drain' | 'kill'): Promise<void>;
   /** Puts other plugins in the place of those that run, as SIGHUP does. @throws what the administrator would read */
   reload(plugins: readonly TestPlugin[]): Promise<void>;
+  /** What went out to other servers, which take everything. */
+  readonly sent: readonly SentMail[];
   /** Warnings and errors of server and plugins, one line each. */
   readonly logged: readonly string[];
+}
+export interface SentMail {
+  readonly from: string;
+  readonly to: readonly string[];
+  /** As on the wire, latin1: an octet a character. */
+  readonly raw: string;
 }
 export interface WaitingEvent {
   readonly plugin: string;
@@ -85,7 +93,7 @@ export interface TestSession {
   /** A script: sends each line (with its literals) and returns all replies. A line needs its tag; `DONE` ends an IDLE. */
   imap(...lines: readonly string[]): Promise<readonly string[]>;
   append(mailbox: string, raw: string, flags?: readonly Flag[]): Promise<MessageRef>;
-  /** Refused until this server takes submissions. */
+  /** As SMTP submission under the account's own address: to accounts here it is delivered, for others see `TestHost.sent`. @throws what the client would read */
   submit(to: readonly string[], raw: string): Promise<void>;
   /** Through the fetch gates and codecs, as this session. */
   read(message: MessageRef): Promise<string>;

@@ -23,6 +23,7 @@ function config(over: Partial<Config>, connection: Partial<Config['connection']>
     delimiter: '+',
     ignoreTargets: [],
     rehash: 'never',
+    passwordChange: 'refuse',
     cache: { acceptedMs: 60_000, rejectedMs: 5_000, entries: 10_000, quotaMs: 60_000 },
     ...over,
   };

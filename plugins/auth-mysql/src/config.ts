@@ -90,6 +90,10 @@ export const configSchema = Type.Object({
     default: 'never',
     description: 'writeBack: after a login, replace hashes that are not Argon2id',
   }),
+  passwordChange: Type.Enum(['refuse', 'writeBack'] as const, {
+    default: 'refuse',
+    description: 'when a user or the administrator sets a password; writeBack: store it in the database as Argon2id',
+  }),
   cache: Type.Object(
     {
       acceptedMs: cacheMs(60_000, 'milliseconds that a right password is remembered, and so good after a change; 0: not at all'),
@@ -148,7 +152,9 @@ export function configMistakes(config: Config): readonly string[] {
     const [kind, count]: [QueryKind, number | undefined] = name === 'rehash' ? ['update', 3] : ['select', undefined];
     for (const mistake of queryMistakes(text, kind, count)) mistakes.push(`queries.${name}: ${mistake}`);
   }
-  if (config.rehash === 'writeBack' && queries !== undefined && queries.rehash === undefined)
-    mistakes.push('rehash: writeBack needs queries.rehash');
+  for (const key of ['rehash', 'passwordChange'] as const) {
+    if (config[key] === 'writeBack' && queries !== undefined && queries.rehash === undefined)
+      mistakes.push(`${key}: writeBack needs queries.rehash`);
+  }
   return mistakes;
 }

@@ -16,9 +16,8 @@ export const plugin = definePlugin({
   name: 'auth-mysql',
   permissions: ['network'],
   config: configSchema,
+  check: configMistakes,
   async apply({ hooks, passwords, table, counter, log, onClose }, config) {
-    const mistakes = configMistakes(config);
-    if (mistakes.length > 0) throw new Error(mistakes.join('; '));
     const now = () => performance.now();
     const statements = statementsOf(config);
     const database = new Database(
@@ -38,7 +37,7 @@ export const plugin = definePlugin({
       database,
       passwords,
       config,
-      rehash: statements.rehash,
+      rehash: config.rehash === 'writeBack' ? statements.rehash : undefined,
       log,
       now,
       counters: {
@@ -67,6 +66,30 @@ export const plugin = definePlugin({
       const verdict = await logins.verify(attempt, call);
       if (verdict?.result === 'accept') vouched.remember(verdict.account.username, true);
       return verdict;
+    });
+
+    // An app password is the core's own: that its user may still come in is not.
+    hooks.auth.succeeded.gate(async ({ credentialId, session }, { account, signal }) => {
+      if (credentialId === 'password') return;
+      const user = await find(account.username, signal);
+      const isOurs = user !== undefined || (await made.get(account.id, 'account')) !== undefined;
+      if (isOurs && !(user?.mayLogIn === true && user.seed.allow?.includes(session.protocol) !== false))
+        throw new Refusal('forbidden', 'This account may not log in here');
+    });
+
+    hooks.auth.credential.gate(async (change, { account, signal }) => {
+      if (change.credentialId !== 'password' || (change.change !== 'changed' && change.change !== 'reset')) return;
+      const user = await find(account.username, signal);
+      if (user === undefined) return;
+      const { rehash } = statements;
+      // Two stores have no commit in common: the key of sealed mail and its password could part.
+      if (config.passwordChange !== 'writeBack' || rehash === undefined || account.sealed)
+        throw new Refusal('unsupported', 'The password is kept in another database: change it there');
+      const hash = await passwords.hash(change.secret, signal);
+      if ((await database.update(rehash, hash, user.login, user.password ?? '', signal)) === 0)
+        throw new Refusal('unsupported', 'The password could not be changed in its database');
+      for (const name of [account.username, user.login]) logins.forget(name);
+      log.info('password changed in the database', { change: change.change });
     });
 
     hooks.account.lookup.decide(async ({ username }, { signal }) => {

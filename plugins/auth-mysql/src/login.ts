@@ -55,6 +55,12 @@ export class LoginVerifier {
     return verdict;
   }
 
+  /** The password was changed: what is remembered of the user is old. */
+  forget(username: string): void {
+    const name = lookupName(username);
+    if (name !== undefined) this.#accepted.forget(name.full);
+  }
+
   async #verify(username: string, secret: SecretHandle, signal: AbortSignal): Promise<LoginVerdict | undefined> {
     const name = lookupName(username);
     if (name === undefined) return undefined;

@@ -55,7 +55,7 @@ export function statementsOf(config: Config): Statements {
     domain: maybe('domain', queries.domain),
     domainAlias: maybe('domainAlias', queries.domainAlias),
     rehash:
-      rehash === undefined || config.rehash === 'never'
+      rehash === undefined || !writesBack(config)
         ? undefined
         : { sql: rehash, values: (hash, username, former) => [hash, username, former] },
     flags: new Map(),
@@ -67,6 +67,10 @@ export function statementsOf(config: Config): Statements {
     domainAliasForm: 'domain',
     isReceivesApart: false,
   };
+}
+
+function writesBack({ rehash, passwordChange }: Config): boolean {
+  return rehash === 'writeBack' || passwordChange === 'writeBack';
 }
 
 const KEY = '\u0000key';
@@ -112,7 +116,7 @@ function tableStatements(tables: Tables, config: Config): Statements {
     alias: other('alias', aliases),
     domain,
     domainAlias: other('domainAlias', domainAliases),
-    rehash: config.rehash === 'never' ? undefined : rehashing(builder, users.table ?? '', login, columns.password ?? ''),
+    rehash: !writesBack(config) ? undefined : rehashing(builder, users.table ?? '', login, columns.password ?? ''),
     flags,
     aliasFlag: aliases?.columns?.active,
     domainFlag: domains?.columns?.active,

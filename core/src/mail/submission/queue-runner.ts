@@ -17,7 +17,7 @@ import { type AttemptOutcome, afterAttempts, afterReport, backoffMs, isFinished,
 import { deliveryReport } from './delivery-report.ts';
 import { Lanes } from './lanes.ts';
 import { dueAt, type QueuedMessage, type QueueRows, type ReportAction, type VersionedMessage } from './queue-rows.ts';
-import { relayGroup } from './relay-group.ts';
+import { relayGroup, type SendMail } from './relay-group.ts';
 import type { Routes } from './routes.ts';
 
 export interface QueueRunnerOptions {
@@ -28,6 +28,8 @@ export interface QueueRunnerOptions {
   readonly bus: Bus;
   readonly routes: Routes;
   readonly settings: SubmissionSettings;
+  /** One transaction with another server. */
+  readonly send: SendMail;
   /** Settles after `ms`, or at once when the signal aborts; never rejects. */
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
@@ -357,14 +359,14 @@ export class QueueRunner implements SubmissionQueue {
   }
 
   async #relay(group: Group, work: Work, outcomes: Map<number, AttemptOutcome>): Promise<void> {
-    const { routes, parts } = this.#options;
+    const { routes, parts, send } = this.#options;
     const { message } = work.versioned;
     const members = group.members.flatMap((n) => {
       const recipient = message.recipients[n];
       return recipient === undefined ? [] : [{ n, recipient }];
     });
     const { source, account, signal } = work;
-    const results = await relayGroup({ domain: group.domain, members, message, source, account, signal, routes, parts });
+    const results = await relayGroup({ domain: group.domain, members, message, source, account, signal, routes, parts, send });
     for (const [n, outcome] of results) outcomes.set(n, outcome);
   }
 

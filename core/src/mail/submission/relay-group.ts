@@ -6,7 +6,7 @@ import type { MessageSource } from '../services.ts';
 import { type AttemptOutcome, outcomeOfError } from './attempt-outcome.ts';
 import type { QueuedMessage, QueuedRecipient } from './queue-rows.ts';
 import type { Routes } from './routes.ts';
-import { RelayFailure, type RelayHost, type RelayTransaction, type SmtpReply, sendBySmtp } from './smtp-client.ts';
+import { RelayFailure, type RelayHost, type RelayTransaction, type SmtpReply, type sendBySmtp } from './smtp-client.ts';
 
 export interface RelayGroupOptions {
   readonly domain: string;
@@ -18,7 +18,9 @@ export interface RelayGroupOptions {
   readonly signal: AbortSignal;
   readonly routes: Routes;
   readonly parts: MailParts;
+  readonly send: SendMail;
 }
+export type SendMail = typeof sendBySmtp;
 
 /** By the number of the recipient. @throws what the signal was aborted with */
 export async function relayGroup(options: RelayGroupOptions): Promise<ReadonlyMap<number, AttemptOutcome>> {
@@ -49,7 +51,7 @@ export async function relayGroup(options: RelayGroupOptions): Promise<ReadonlyMa
 
 async function tryHost(
   host: RelayHost,
-  { members, message, source, signal, parts }: RelayGroupOptions,
+  { members, message, source, signal, parts, send }: RelayGroupOptions,
 ): Promise<Map<number, AttemptOutcome> | RelayFailure> {
   const first = members[0]?.recipient;
   const transaction: RelayTransaction = {
@@ -63,7 +65,7 @@ async function tryHost(
     source,
   };
   try {
-    const { replies, takesDsn } = await sendBySmtp(host, transaction, { hostname: parts.settings.hostname, signal });
+    const { replies, takesDsn } = await send(host, transaction, { hostname: parts.settings.hostname, signal });
     const outcomes = new Map<number, AttemptOutcome>();
     for (const { n, recipient } of members) {
       const reply = replies.get(recipient.address) ?? { code: 0, status: '4.4.2', text: 'No reply' };
