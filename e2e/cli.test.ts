@@ -215,13 +215,14 @@ test('config check names file, line and key of every problem', async (t) => {
     assert.match(bad.stderr, line);
   await writeFile(join(folder, 'a.crt'), 'no certificate');
   const files = await check(
-    'tls: { certificateFile: a.crt, keyFile: a.key }\nplugins:\n  - use: stamp-header\n  - { use: examples/stamp-header, config: { nam: X } }\n',
+    'tls: { certificateFile: a.crt, keyFile: a.key }\nplugins:\n  - use: stamp-header\n  - { use: examples/stamp-header, config: { nam: X } }\n  - { use: auth-mysql, config: { connection: { user: u, database: d }, queries: { user: SELECT p FROM u WHERE n = %u } } }\n',
   );
   assert.equal(files.code, 2);
   for (const line of [
     /^tls: .*a\.crt with .*a\.key: /m,
     /^plugins\[0\]: stamp-header: .*did you mean "examples\/stamp-header"/m,
     /^plugins\[1\]: .*plugins\[1\]\.config\.nam: no such key \(did you mean "name"\?\)/m,
+    /^plugins\[2\]: .*auth-mysql: plugins\[2\]\.config: queries\.user: interpolates %u/m,
   ])
     assert.match(files.stderr, line);
   const broken = await check('imap: [\n');

@@ -112,6 +112,8 @@ export interface PluginDefinition<P extends Permission, S extends TSchema> {
   readonly name: string; // kebab-case; also the name of its taps, tables, metrics, routes
   readonly permissions?: readonly P[];
   readonly config?: S; // defaults and checks come from the schema; unknown keys are errors
+  /** What the schema cannot say of a configuration that it lets pass: mistakes, a sentence each. Opens nothing: `pochard config check` calls it too. */
+  check?(config: Static<S>): Awaitable<readonly string[]>;
   apply(context: PluginContext<P>, config: Static<S>): Awaitable<void>;
 }
 
@@ -120,6 +122,7 @@ export interface Plugin {
   readonly permissions: readonly Permission[];
   readonly config: TSchema | undefined;
   readonly sdk: string; // stamped here, so that it is the SDK which the plugin was really built with
+  check?(config: never): Awaitable<readonly string[]>;
   apply(context: never, config: never): Awaitable<void>;
 }
 

@@ -7,7 +7,7 @@ import { definePlugin, type Plugin, Refusal, Type } from '@pochard/plugin-sdk';
 import { PermissionMissing, PluginLoadError } from './errors.ts';
 import { silentLog } from './log.ts';
 import { PluginHost } from './plugin-host.ts';
-import type { ConfiguredPlugin } from './plugin-loader.ts';
+import { type ConfiguredPlugin, checkEntries } from './plugin-loader.ts';
 import { actor, context, delivery, hang, message, pluginOf, startHost } from './test-values.ts';
 
 async function folder(t: TestContext): Promise<string> {
@@ -242,4 +242,24 @@ test('a module without a plugin is refused', async (t) => {
   const path = await folder(t);
   await writeFile(join(path, 'empty.ts'), 'export const plug = 1;');
   await assert.rejects(load(path, { use: './empty.ts' }), /no export called `plugin`/);
+});
+
+test('what the check of a plugin says stops the load and is told by config check, before anything is applied', async (t) => {
+  const path = await folder(t);
+  await writeFile(
+    join(path, 'checks.ts'),
+    `import { definePlugin, Type } from '@pochard/plugin-sdk';
+export const plugin = definePlugin({
+  name: 'checks',
+  config: Type.Object({ from: Type.Number(), to: Type.Number({ default: 5 }) }),
+  check: ({ from, to }) => (from < to ? [] : ['from: must be below to']),
+  apply() { throw new Error('applied'); },
+});`,
+  );
+  const entry = { use: './checks.ts', config: { from: 9 } };
+  await assert.rejects(load(path, entry), /plugin \.\/checks\.ts: plugins\[0\]\.config: from: must be below to$/);
+  assert.deepEqual(
+    (await checkEntries([entry, { ...entry, config: { from: 1 } }], path)).map(({ index, error }) => [index, String(error)]),
+    [[0, 'ConfigError: plugins[0].config: from: must be below to']],
+  );
 });

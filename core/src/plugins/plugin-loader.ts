@@ -97,7 +97,7 @@ export async function loadPlugins(
   }
 }
 
-/** Imports each entry's module and checks its configuration, but runs nothing of it. */
+/** Imports each entry's module and checks its configuration, by the schema and by the plugin's own `check`; nothing is applied. */
 export async function checkEntries(
   entries: readonly ConfiguredPlugin[],
   folder: string,
@@ -130,7 +130,11 @@ async function prepared(
   }
   const plugin = 'plugin' in entry ? entry.plugin : pluginIn(await resolver.load(entry.use));
   checkPlugin(plugin);
-  return { plugin, config: checkedConfig(checker, plugin.config ?? Type.Object({}), entry.config, `${root}.config`) };
+  const config = checkedConfig(checker, plugin.config ?? Type.Object({}), entry.config, `${root}.config`);
+  const mistakes: unknown = await plugin.check?.(config as never);
+  if (mistakes !== undefined && !Array.isArray(mistakes)) throw new TypeError('its check returned no list');
+  if (mistakes !== undefined && mistakes.length > 0) throw new ConfigError(mistakes.map((mistake) => `${root}.config: ${String(mistake)}`));
+  return { plugin, config };
 }
 
 function pluginIn(module: Readonly<Record<string, unknown>>): Plugin {
