@@ -130,6 +130,8 @@ async function oneDay(host: MemoryTestHost, username: string, { isLenient, probl
   }
   await attempt('APPEND', () => session.append('INBOX', MESSAGE.replaceAll('\n', '\r\n'), ['\\Seen']));
   await attempt('reading', () => readBack(session, host));
+  const written = MESSAGE.replace('Bob <bob@example.org>', username).replaceAll('\n', '\r\n');
+  await attempt('submission', () => session.submit(['carol@example.org', username], written));
   await session.logout();
 }
 
