@@ -193,6 +193,7 @@ export const journalCases: readonly Case[] = [
       );
       assert.deepEqual(Uint8Array.from(found.at(-1)?.data ?? []), made.at(-1)?.data);
       assert.equal(found[0]?.crc, made[0]?.crc);
+      for (const { data } of found) assert.equal(data.byteOffset % 4, 0, 'can be read as 32-bit words where it lies');
       assert.deepEqual(
         (await again.chunks(ada, box(1), 4, 7)).map(({ n }) => n),
         [4, 6, 7],

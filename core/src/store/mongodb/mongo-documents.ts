@@ -142,7 +142,7 @@ class MongoCollection<D extends Doc> implements Collection<D> {
   get(id: string, fields?: FindOptions<D>['fields']): Promise<D | undefined> {
     return tried('read', async () => {
       const found = await this.#collection.findOne(filterOf({ _id: id }), fields === undefined ? {} : { projection: projection(fields) });
-      return found === null ? undefined : (found as unknown as D);
+      return found === null ? undefined : (plainOctets(found) as D);
     });
   }
   find(filter: Filter<D>, { limit, order, fields }: FindOptions<D>): Promise<readonly D[]> {
@@ -153,7 +153,7 @@ class MongoCollection<D extends Doc> implements Collection<D> {
         .limit(limit)
         .batchSize(limit + 1)
         .toArray();
-      return docs as unknown as D[];
+      return docs.map((doc) => plainOctets(doc) as D);
     });
   }
 
@@ -241,6 +241,15 @@ class MongoCollection<D extends Doc> implements Collection<D> {
   }
 }
 
+/** The driver gives Buffers, whose `slice` is a view where that of a Uint8Array is a copy: stores give the latter. */
+function plainOctets(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || value instanceof Date) return value;
+  if (value instanceof Uint8Array) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  if (Array.isArray(value)) return value.map(plainOctets);
+  const plain: Record<string, unknown> = {};
+  for (const [name, field] of Object.entries(value)) plain[name] = typeof field === 'object' ? plainOctets(field) : field;
+  return plain;
+}
 /** Filters of this driver's own kind are filters of MongoDB; its types are about documents with ObjectIds. */
 function filterOf(filter: object): DriverFilter<Document> {
   return filter as DriverFilter<Document>;

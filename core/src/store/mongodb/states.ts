@@ -18,7 +18,7 @@ export class States {
 
   async load(account: AccountId): Promise<Snapshot | undefined> {
     const found = await this.#accounts.get(account, ['applied', 'data']);
-    return found && { account, applied: found.applied, data: found.data };
+    return found && { account, applied: found.applied, data: Uint8Array.from(found.data) };
   }
   async floor(account: AccountId): Promise<Seq> {
     return (await this.#accounts.get(account, ['floor']))?.floor ?? 0;
@@ -29,7 +29,10 @@ export class States {
     for (let next = from; next <= to; ) {
       const range = { $gte: chunkKey(account, box, next), $lte: chunkKey(account, box, Math.min(to, 0xff_ffff)) };
       const page = await this.#chunks.find({ _id: range }, { limit: CHUNK_PAGE });
-      for (const { _id, seq, crc, data } of page) if (data.length > 0) found.push({ box, n: chunkOf(_id), seq, crc, data });
+      for (const { _id, seq, crc, data } of page) {
+        // A copy: rows are read as 32-bit words, and what comes from the wire begins anywhere.
+        if (data.length > 0) found.push({ box, n: chunkOf(_id), seq, crc, data: Uint8Array.from(data) });
+      }
       const last = page.at(-1);
       if (last === undefined || page.length < CHUNK_PAGE) break;
       next = chunkOf(last._id) + 1;
