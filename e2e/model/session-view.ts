@@ -161,10 +161,17 @@ export class SessionView {
     this.#mayRemove(line);
     for (const uid of uids) {
       let at = this.indexOf(uid);
-      if (at === -1) at = this.messages.findIndex((message) => message.uid === undefined); // told of by EXISTS only
+      if (at === -1) at = this.#unidentified(uid);
       if (at === -1) throw new RuleBroken(`VANISHED ${uid}, which the session does not know`);
       this.messages.splice(at, 1);
     }
+  }
+
+  /** A message that only EXISTS has told of, where this UID would have its place; -1 if there is none. */
+  #unidentified(uid: number): number {
+    const after = this.messages.findIndex((message) => message.uid !== undefined && message.uid > uid);
+    const last = (after === -1 ? this.messages.length : after) - 1;
+    return this.messages[last] !== undefined && this.messages[last].uid === undefined ? last : -1;
   }
 
   #fetch(response: string, sequence: number, line: string, fetched: Map<number, { items: ReadonlyMap<string, unknown> }>): void {
