@@ -177,6 +177,10 @@ export interface ContentMetaRow {
   readonly parts?: Uint8Array;
 }
 /** A message's octets as received, whatever lies at rest. */
+export interface ReadOptions {
+  /** A chunk is the reader's only until it asks for the next. */
+  readonly lends: boolean;
+}
 export interface OpenContent {
   readonly id: ContentId;
   readonly sizeOctets: number;
@@ -187,7 +191,7 @@ export interface OpenContent {
   /** The octets [from, to) when they are in memory anyway, else `undefined`: use `read`. */
   bytes(from: number, to: number): Uint8Array | undefined;
   /** Loads only the segments it needs. @throws MailError damaged */
-  read(from: number, to: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  read(from: number, to: number, signal: AbortSignal, options?: ReadOptions): AsyncIterable<Uint8Array>;
 }
 export interface ContentReader {
   /** In the order asked, `undefined` where a content is gone. Page by at most 500. @throws MailError locked, damaged */

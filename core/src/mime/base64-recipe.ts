@@ -174,7 +174,7 @@ export type DecodedReader = (from: number, to: number) => AsyncIterable<Uint8Arr
 
 /**
  * Octets `[from, to)` of the encoded form, made from the decoded octets they need and no others. `decodedOctets` is the size of the decoded
- * form. A range beyond the end is cut.
+ * form. A range beyond the end is cut. The reader may use its buffer again for the next chunk; with `lends` this one does too.
  * @throws RangeError if the reader gives fewer octets than were asked for
  */
 export async function* encodeBase64Range(
@@ -183,8 +183,9 @@ export async function* encodeBase64Range(
   read: DecodedReader,
   from: number,
   to: number,
+  lends = false,
 ): AsyncGenerator<Buffer> {
-  const layout = new Layout(recipe, decodedOctets);
+  const layout = new Layout(recipe, decodedOctets, lends);
   const end = Math.min(to, layout.size);
   if (from >= end) return;
   const firstGroup = Math.floor(layout.charactersBefore(from) / 4);
@@ -193,34 +194,50 @@ export async function* encodeBase64Range(
   let position = from;
   let held = Buffer.alloc(0);
   const stop = Math.min(lastGroup * 3, decodedOctets);
-  if (stop > firstGroup * 3) {
-    let left = stop - firstGroup * 3;
-    for await (const chunk of read(firstGroup * 3, stop)) {
-      for (let at = 0; at < chunk.length; at += BATCH_OCTETS) {
-        const piece = chunk.subarray(at, at + BATCH_OCTETS);
-        left -= piece.length;
-        const octets = held.length === 0 ? asBuffer(piece) : Buffer.concat([held, piece]);
-        const whole = left > 0 ? octets.length - (octets.length % 3) : octets.length;
-        held = Buffer.from(octets.subarray(whole));
-        if (whole === 0) continue;
-        const encoded = layout.write(octets.toString('base64', 0, whole), character, position, end);
-        character += Math.ceil(whole / 3) * 4;
-        position += encoded.length;
-        if (encoded.length > 0) yield encoded;
+  try {
+    if (stop > firstGroup * 3) {
+      let left = stop - firstGroup * 3;
+      for await (const chunk of read(firstGroup * 3, stop)) {
+        for (let at = 0; at < chunk.length; at += BATCH_OCTETS) {
+          const piece = chunk.subarray(at, at + BATCH_OCTETS);
+          left -= piece.length;
+          const octets = held.length === 0 ? asBuffer(piece) : Buffer.concat([held, piece]);
+          const whole = left > 0 ? octets.length - (octets.length % 3) : octets.length;
+          held = Buffer.from(octets.subarray(whole));
+          if (whole === 0) continue;
+          const encoded = layout.write(octets.toString('base64', 0, whole), character, position, end);
+          character += Math.ceil(whole / 3) * 4;
+          position += encoded.length;
+          if (encoded.length > 0) yield encoded;
+        }
       }
+      if (left !== 0) throw new RangeError('the decoded form is shorter than its recorded size');
     }
-    if (left !== 0) throw new RangeError('the decoded form is shorter than its recorded size');
+    if (position < end) yield layout.write('', character, position, end);
+  } finally {
+    layout.done();
   }
-  if (position < end) yield layout.write('', character, position, end);
 }
+
+const NO_OCTETS = Buffer.alloc(0);
+/** Characters of one piece, while it is written. */
+let characters = NO_OCTETS;
+/** Buffers of pieces that are lent, between two streams: made anew, each would bring the next full garbage collection nearer. */
+const spareResults: Buffer[] = [];
+const SPARE_RESULTS = 16;
 
 /** Where characters and line ends stand in the encoded form. */
 class Layout {
   readonly size: number;
   readonly #characters: number;
   readonly #lineLength: number;
+  readonly #lends: boolean;
+  /** What `write` puts its results into, when they are lent. */
+  #result: Buffer;
 
-  constructor(recipe: Base64Recipe, decodedOctets: number) {
+  constructor(recipe: Base64Recipe, decodedOctets: number, lends: boolean) {
+    this.#lends = lends;
+    this.#result = (lends ? spareResults.pop() : undefined) ?? NO_OCTETS;
     this.size = encodedOctets(recipe, decodedOctets);
     this.#characters = Math.ceil(decodedOctets / 3) * 4;
     this.#lineLength = recipe.lineLength === 0 ? Number.MAX_SAFE_INTEGER : recipe.lineLength;
@@ -238,8 +255,9 @@ class Layout {
     const last = first + text.length;
     const isEnd = last >= this.#characters;
     const limit = isEnd ? end : Math.min(end, this.#offsetOf(last));
-    const result = Buffer.allocUnsafe(Math.max(0, limit - position));
-    const characters = Buffer.from(text, 'latin1');
+    const result = this.#resultOf(Math.max(0, limit - position));
+    if (characters.length < text.length) characters = Buffer.allocUnsafeSlow(text.length);
+    characters.write(text, 'latin1');
     let at = position;
     while (at < limit) {
       const character = this.charactersBefore(at);
@@ -269,6 +287,18 @@ class Layout {
       at += room;
     }
     return result;
+  }
+
+  #resultOf(length: number): Buffer {
+    if (!this.#lends) return Buffer.allocUnsafe(length);
+    if (this.#result.length < length) this.#result = Buffer.allocUnsafeSlow(length);
+    return this.#result.subarray(0, length);
+  }
+
+  /** Nothing more is written. */
+  done(): void {
+    if (this.#lends && this.#result.length > 0 && spareResults.length < SPARE_RESULTS) spareResults.push(this.#result);
+    this.#result = NO_OCTETS;
   }
 
   #offsetOf(character: number): number {

@@ -150,14 +150,15 @@ export class SocketOutput implements TimerOwner {
   }
 
   /**
-   * Sends a body of any size with bounded memory, in order with what was written before and is written after.
+   * Sends a body of any size with bounded memory, in order with what was written before and is written after. Chunks are copied.
    * @throws OutputClosed as `drained`; whatever `source` throws
    */
   async writeAll(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
     for await (const chunk of source) {
       // Slices, so that a slow but living client is seen to make progress.
       for (let start = 0; start < chunk.length; start += BUFFER_OCTETS) {
-        this.write(chunk.subarray(start, start + BUFFER_OCTETS));
+        this.#copyOctets(chunk.subarray(start, start + BUFFER_OCTETS));
+        if (this.#corks === 0) this.flush();
         if (this.isFull) await this.drained();
       }
       if (this.isClosed) throw new OutputClosed('the connection was closed during a body');
@@ -182,6 +183,14 @@ export class SocketOutput implements TimerOwner {
     if (chunk.length >= COPY_LIMIT) {
       this.flush();
       this.#send(chunk, undefined);
+      return;
+    }
+    this.#copyOctets(chunk);
+  }
+
+  #copyOctets(chunk: Uint8Array): void {
+    if (this.isClosed) {
+      this.#drop();
       return;
     }
     this.#spill();

@@ -84,6 +84,11 @@ export interface Store {
   saveState(account: AccountId, delta: StateDelta): Promise<void>;
   /** Forgets entries up to `upTo` (inclusive). Never above the saved snapshot's `applied`, nor what an observer has not passed or must retry. */
   prune(account: AccountId, upTo: Seq): Promise<void>;
+  /**
+   * Takes over what another store held: contents under the ids that they had (what is there already stays), and where the journal of an
+   * account that has none begins. For moves between stores: nothing else writes to the account meanwhile.
+   */
+  adopt(account: AccountId, held: { readonly floor: Seq; readonly contents: readonly NewContent[] }): Promise<void>;
   /** Removes journal, state, contents, derived pieces and records under `account/<id>/` of a deleted account. */
   erase(account: AccountId): Promise<void>;
   /** Everything handed to `saveState`, `prune` and the like has reached the disk. */
@@ -191,7 +196,8 @@ export interface Blobs {
   ): Promise<{ readonly id: BlobId; readonly sizeOctets: number; readonly fresh: boolean }>;
   /** The id that `put` would give to octets held in memory. */
   idOf(scope: string, data: Uint8Array): BlobId;
-  read(id: BlobId, from: number, to: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** `lends`: a chunk is the caller's only until it asks for the next, so that a long read needs one buffer. */
+  read(id: BlobId, from: number, to: number, signal: AbortSignal, lends?: boolean): AsyncIterable<Uint8Array>;
   /** Removes blobs that no content names and that were touched before `before` (ms). Returns how many went. */
   sweep(before: number): Promise<number>;
 }
@@ -238,6 +244,11 @@ export interface Records {
     table: string,
     options: { readonly prefix?: string; readonly after?: string; readonly limit: number },
   ): Promise<readonly RecordRow[]>;
+  /** All tables, for moves: rows behind `after`, in an order of the driver's own. `mark` is the `after` of the next page. */
+  all(
+    after: string | undefined,
+    limit: number,
+  ): Promise<readonly (RecordRow & { readonly table: string; readonly expiresAt: number | undefined; readonly mark: string })[]>;
   /** All or nothing, durable when it resolves. @throws RecordConflict naming table and key when a precondition fails */
   write(writes: readonly RecordWrite[]): Promise<void>;
 }
@@ -249,6 +260,7 @@ export interface Feed {
   /** Idempotent. Registered before the instance serves, so that nothing committed from then on is missed. */
   register(observer: string, from: 'now' | 'start'): Promise<void>;
   unregister(observer: string): Promise<void>;
+  observers(): Promise<readonly string[]>;
   /** Entries that the observer has not passed yet, oldest first; accounts with a parked, ordered entry are left out. */
   next(
     observer: string,

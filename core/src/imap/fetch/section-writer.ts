@@ -89,8 +89,10 @@ export function writeOctets(
     return;
   }
   respond.lines(`${label} {${to - from}}\r\n`);
-  return respond.body(exactly(content.read(from, to, signal), to - from));
+  return respond.body(exactly(content.read(from, to, signal, LENT), to - from));
 }
+/** The output copies what it is given. */
+const LENT = { lends: true };
 
 async function writeFiltered(
   respond: Responder,

@@ -10,7 +10,7 @@ import type { AccountId, ContentId, MetaColumn, Store, StoredContent, StoredSegm
 import { MailError } from '../errors.ts';
 import { asMailError } from '../hook-errors.ts';
 import { accountIdOf } from '../sdk-values.ts';
-import type { ContentMetaRow, ContentReader, OpenContent } from '../services.ts';
+import type { ContentMetaRow, ContentReader, OpenContent, ReadOptions } from '../services.ts';
 import { bindingOf, type CodecScope, type Codecs, type Notes } from './codecs.ts';
 import { decodeManifest } from './manifest.ts';
 import { encodedRange } from './recoding.ts';
@@ -218,7 +218,7 @@ class StoredMessage implements OpenContent {
     return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces, end - start);
   }
 
-  async *read(from: number, to: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *read(from: number, to: number, signal: AbortSignal, { lends }: ReadOptions = KEPT): AsyncGenerator<Uint8Array> {
     const end = Math.min(to, this.sizeOctets);
     let at = Math.max(0, from);
     try {
@@ -230,7 +230,7 @@ class StoredMessage implements OpenContent {
       for (const placed of this.#segments) {
         if (at >= end) return;
         if (placed.to <= at) continue;
-        for await (const chunk of this.#segmentRange(placed, at - placed.from, Math.min(end, placed.to) - placed.from, signal)) {
+        for await (const chunk of this.#segmentRange(placed, at - placed.from, Math.min(end, placed.to) - placed.from, signal, lends)) {
           signal.throwIfAborted();
           if (at + chunk.length > placed.to) throw damaged('a segment is longer than its record says');
           at += chunk.length;
@@ -245,18 +245,19 @@ class StoredMessage implements OpenContent {
   }
 
   /** Octets [from, to) of a segment, as they stood in the message. */
-  #segmentRange(placed: PlacedSegment, from: number, to: number, signal: AbortSignal): AsyncIterable<Uint8Array> {
+  #segmentRange(placed: PlacedSegment, from: number, to: number, signal: AbortSignal, lends: boolean): AsyncIterable<Uint8Array> {
     const { segment, plainOctets } = placed;
-    const plain = (start: number, end: number) => this.#plainRange(placed, { start, end }, signal);
-    if (segment.at === 'inline' || segment.recipe.length === 0) return plain(from, to);
-    return encodedRange(segment.recipe, plainOctets, plain, from, to);
+    if (segment.at === 'inline' || segment.recipe.length === 0) return this.#plainRange(placed, { start: from, end: to }, signal, lends);
+    const plain = (start: number, end: number) => this.#plainRange(placed, { start, end }, signal, true);
+    return encodedRange(segment.recipe, plainOctets, plain, from, to, lends);
   }
 
   /** The same with its codecs undone. */
-  #plainRange(placed: PlacedSegment, range: ByteRange, signal: AbortSignal): AsyncIterable<Uint8Array> {
+  #plainRange(placed: PlacedSegment, range: ByteRange, signal: AbortSignal, lends: boolean): AsyncIterable<Uint8Array> {
     const { codecs: names } = this.#content;
-    const stored = (wanted: ByteRange | undefined) => this.#storedRange(placed, wanted, signal);
-    if (names.length === 0) return stored(range);
+    if (names.length === 0) return this.#storedRange(placed, range, signal, lends);
+    // What a codec keeps of a chunk is its own business.
+    const stored = (wanted: ByteRange | undefined) => this.#storedRange(placed, wanted, signal, false);
     const { account, actor, session, codecs } = this.#options;
     const scope: CodecScope = { account, actor, session, signal, binding: bindingOf(account, this.id), notes: placed.notes };
     const role = placed.segment.at === 'inline' || names.length === 0 ? 'message' : this.#roleOfBlob();
@@ -269,14 +270,19 @@ class StoredMessage implements OpenContent {
     return 'sealed' in this.#content.meta ? 'message' : 'attachment';
   }
 
-  async *#storedRange(placed: PlacedSegment, range: ByteRange | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *#storedRange(
+    placed: PlacedSegment,
+    range: ByteRange | undefined,
+    signal: AbortSignal,
+    lends: boolean,
+  ): AsyncGenerator<Uint8Array> {
     const { segment, n } = placed;
     const { store, cache } = this.#options;
     if (segment.at === 'blob') {
       const start = range?.start ?? 0;
       const end = Math.min(segment.blobOctets, range?.end ?? segment.blobOctets);
       if (start >= end) return;
-      for await (const chunk of store.blobs.read(segment.blob, start, end, signal)) {
+      for await (const chunk of store.blobs.read(segment.blob, start, end, signal, lends)) {
         cache.octetsRead.blob += chunk.length;
         yield chunk;
       }
@@ -300,6 +306,7 @@ class StoredMessage implements OpenContent {
 }
 
 const EMPTY = new Uint8Array(0);
+const KEPT: ReadOptions = { lends: false };
 
 /** Where each segment stands, and what the manifest says of it. */
 function placeSegments(content: StoredContent, notes: Notes | undefined): readonly PlacedSegment[] {

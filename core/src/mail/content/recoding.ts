@@ -88,17 +88,18 @@ async function* decodeAll(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8
   if (rest.length > 0) yield rest;
 }
 
-/** Octets [from, to) of the part as received, from the decoded octets that they need. @throws MailError damaged */
+/** Octets [from, to) of the part as received, from the decoded octets that they need; `read` may lend its chunks. @throws MailError damaged */
 export function encodedRange(
   recipe: Uint8Array,
   decodedOctets: number,
   read: (from: number, to: number) => AsyncIterable<Uint8Array>,
   from: number,
   to: number,
+  lends: boolean,
 ): AsyncIterable<Uint8Array> {
   const [kind, high, low] = recipe;
   if (kind !== BASE64 || high === undefined || low === undefined || recipe.length !== 3) {
     throw new MailError('damaged', 'The stored message is damaged', { cause: new Error('unknown recipe') });
   }
-  return encodeBase64Range(decodeRecipe((high << 8) | low), decodedOctets, read, from, to);
+  return encodeBase64Range(decodeRecipe((high << 8) | low), decodedOctets, read, from, to, lends);
 }

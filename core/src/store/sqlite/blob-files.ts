@@ -8,6 +8,10 @@ import { StoreDamaged, StoreUnavailable } from '../store.ts';
 /** Octets that a read yields at a time. */
 const READ_OCTETS = 64 * 1024;
 
+/** Buffers of reads that lend their chunks, between two of them: fresh ones would each bring the next full garbage collection nearer. */
+const spareBuffers: Buffer[] = [];
+const SPARE_BUFFERS = 16;
+
 /** Makes the names in a directory durable. */
 export async function syncDirectory(path: string): Promise<void> {
   const handle = await open(path, 'r');
@@ -112,24 +116,27 @@ export class BlobFiles {
     await rm(this.pathOf(id), { force: true });
   }
 
-  /** Octets [from, to). @throws StoreDamaged when the file is gone or short */
-  async *read(id: BlobId, from: number, to: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  /** Octets [from, to). `lends`: a chunk changes when the next is asked for. @throws StoreDamaged when the file is gone or short */
+  async *read(id: BlobId, from: number, to: number, signal: AbortSignal, lends = false): AsyncGenerator<Uint8Array> {
     let handle: FileHandle;
     try {
       handle = await open(this.pathOf(id), 'r');
     } catch (error) {
       throw codeOf(error) === 'ENOENT' ? new StoreDamaged(`the file of blob ${id} is gone`, { cause: error }) : error;
     }
+    const lent = lends ? (spareBuffers.pop() ?? Buffer.allocUnsafeSlow(READ_OCTETS)) : undefined;
     try {
       for (let at = from; at < to; ) {
         signal.throwIfAborted();
-        const octets = Buffer.allocUnsafeSlow(Math.min(READ_OCTETS, to - at));
-        const { bytesRead } = await handle.read(octets, 0, octets.length, at);
+        const length = Math.min(READ_OCTETS, to - at);
+        const octets = lent ?? Buffer.allocUnsafeSlow(length);
+        const { bytesRead } = await handle.read(octets, 0, length, at);
         if (bytesRead === 0) throw new StoreDamaged(`the file of blob ${id} is too short`);
         at += bytesRead;
         yield octets.subarray(0, bytesRead);
       }
     } finally {
+      if (lent !== undefined && spareBuffers.length < SPARE_BUFFERS) spareBuffers.push(lent);
       await handle.close();
     }
   }

@@ -119,14 +119,14 @@ export class SqliteBlobs implements Blobs {
     });
   }
 
-  async *read(id: BlobId, from: number, to: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *read(id: BlobId, from: number, to: number, signal: AbortSignal, lends = false): AsyncGenerator<Uint8Array> {
     signal.throwIfAborted();
     const place = isBlobId(id) ? this.#reads.blobPlace(id) : undefined;
     if (place === undefined) throw new StoreDamaged(`blob ${id} is not stored`);
     const end = Math.min(to, place.sizeOctets);
     if (from >= end) return;
     if (place.at === 'file') {
-      yield* this.#files.read(id, from, end, signal);
+      yield* this.#files.read(id, from, end, signal, lends);
       return;
     }
     const octets = place.sizeOctets <= READ_AT_ONCE_OCTETS ? this.#reads.body('blob', place.n) : await this.#reader.body('blob', place.n);
