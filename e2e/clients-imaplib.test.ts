@@ -71,3 +71,32 @@ test('a session of imaplib', async (t) => {
   assert.deepEqual(ok('tls examine'), ['2']);
   assert.equal((ok('tls fetch') as [[string, string]])[0][1], BODY);
 });
+
+test('imaplib shares a mailbox with somebody else: SETACL, GETACL, MYRIGHTS, DELETEACL', async (t) => {
+  if (!needsPythonModule(t, 'imaplib', 'python3')) return;
+  const guest = 'bob@example.test';
+  const server = await startServer(t, { accounts: { [USER]: PASSWORD, [guest]: PASSWORD } });
+  const script = join(import.meta.dirname, 'support/python/imaplib_acl.py');
+  const { stdout } = await mustRun('python3', [script, String(server.port('imap')), USER, guest, PASSWORD]);
+  const seen = JSON.parse(stdout) as Record<string, [string, unknown]>;
+  const shared = `user/${USER}/Team`;
+  assert.equal(seen['before']?.[0], 'NO');
+  assert.equal(seen['setacl unknown']?.[0], 'NO');
+  assert.deepEqual(seen['getacl'], ['OK', [`"Team" ${USER} lrswipkxteacd ${guest} lrsw`]]);
+  assert.deepEqual(seen['myrights'], ['OK', [`"${shared}" lrsw`]]);
+  assert.deepEqual(seen['namespace'], ['OK', ['(("" "/")) (("user/" "/")) NIL']]);
+  assert.deepEqual(seen['list'], ['OK', [`(\\Noselect \\HasChildren) "/" "user/${USER}"`, `(\\HasNoChildren) "/" "${shared}"`]]);
+  assert.equal(seen['getacl guest']?.[0], 'NO');
+  assert.ok(String(seen['lsub']?.[1]).includes(`() "/" "${shared}"`));
+  assert.deepEqual(seen['select'], ['OK', ['3']]);
+  assert.deepEqual(seen['search guest'], ['OK', ['2 3']]);
+  assert.deepEqual(seen['search owner'], ['OK', ['1 2 3']]);
+  assert.equal(seen['copy']?.[0], 'OK');
+  assert.equal(seen['append']?.[0], 'NO');
+  assert.equal(seen['expunge']?.[0], 'NO');
+  assert.match(String(seen['status']?.[1]), /\(MESSAGES 3 UNSEEN 2\)/);
+  assert.match(String(seen['status inbox']?.[1]), /\(MESSAGES 2\)/);
+  assert.deepEqual(seen['getacl after'], ['OK', [`"Team" ${USER} lrswipkxteacd`]]);
+  assert.equal(seen['after'], 'ended');
+  assert.equal(seen['select after']?.[0], 'NO');
+});
