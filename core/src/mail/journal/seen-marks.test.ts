@@ -55,3 +55,12 @@ test('marks go along with messages that are placed elsewhere', () => {
     }),
   );
 });
+
+test('every other message marked again and again does not cost the square', () => {
+  const marks = new SeenMarks(BOX, BOB);
+  const odd = runsOf(Array.from({ length: 40_000 }, (_, n) => 2 * n + 1));
+  for (let seq = 1; seq <= 100; seq++) marks.apply(seq, odd, seq % 2 === 1);
+  assert.ok(marks.changes.reduce((runs, { uids }) => runs + uids.length / 2, 0) <= 80_000);
+  assert.equal(marks.changes.at(-1)?.seq, 100);
+  assert.equal(countUids(marks.changedSince(99)), 40_000);
+});

@@ -5,6 +5,8 @@ import { NO_UIDS, subtractUids, UidRunsBuilder, unionUids } from './uid-runs.ts'
 
 /** Changes kept apart. With more the older half counts as changed by its last one: MODSEQs that are larger than need be, never smaller. */
 const MAX_CHANGES = 64;
+/** The same for the runs of all of them: every other message marked again and again must not cost the square. */
+const MAX_CHANGED_RUNS = 32_768;
 
 /** UIDs and the last entry that changed whether they are \Seen. */
 export interface SeenChange {
@@ -65,8 +67,11 @@ export class SeenMarks {
 }
 
 function compacted(changes: readonly SeenChange[]): readonly SeenChange[] {
-  if (changes.length <= MAX_CHANGES) return changes;
-  const older = changes.slice(0, MAX_CHANGES / 2);
+  let numbers = 0;
+  for (const { uids } of changes) numbers += uids.length;
+  if (changes.length <= MAX_CHANGES && numbers <= 2 * MAX_CHANGED_RUNS) return changes;
+  if (changes.length < 2) return changes;
+  const older = changes.slice(0, Math.max(2, Math.ceil(changes.length / 2)));
   let uids = NO_UIDS;
   for (const change of older) uids = unionUids(uids, change.uids);
   return [{ seq: older.at(-1)?.seq ?? 0, uids }, ...changes.slice(older.length)];

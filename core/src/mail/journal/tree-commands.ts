@@ -17,7 +17,7 @@ import {
   SHARES,
   shareKey,
 } from './acl.ts';
-import { annotationNotes, SHARED_SEEN_ENTRY } from './annotation-notes.ts';
+import { ANNOTATIONS, annotationNotes, SHARED_SEEN_ENTRY } from './annotation-notes.ts';
 import type { Command } from './command.ts';
 import type { Draft } from './draft.ts';
 import { ACCOUNT_NOTE, type AccountWord } from './entry.ts';
@@ -212,6 +212,25 @@ function* annotationNames(draft: Draft, box: MailboxId | 0, guest: Guest | undef
   for (const name of draft.state.notes?.keys() ?? []) if (prefixes.some((prefix) => name.startsWith(prefix))) yield name;
 }
 
+/** Annotations of guests are in the owner's notes, and must leave room there: of one guest, and of all. */
+const MAX_GUEST_NOTES_OCTETS = 32_768;
+const MAX_GUESTS_NOTES_OCTETS = 1024 * 1024;
+const GUEST_ANNOTATION = /^meta\/[0-9]+!/;
+
+function requireGuestRoom(draft: Draft, entries: ReadonlyMap<string, string | null>, guest: Guest): void {
+  let his = 0;
+  let all = 0;
+  for (const [name, value] of draft.state.notes ?? []) {
+    if (!GUEST_ANNOTATION.test(name)) continue;
+    all += noteOctets(name, value);
+    if (name.slice(name.indexOf('!') + 1, name.indexOf('/', ANNOTATIONS.length)) === guest.id) his += noteOctets(name, value);
+  }
+  let more = 0;
+  for (const [entry, value] of entries) if (value !== null) more += noteOctets(entry, value);
+  if (more > 0 && (his + more > MAX_GUEST_NOTES_OCTETS || all + more > MAX_GUESTS_NOTES_OCTETS))
+    throw new MailError('limit', 'Too many annotations');
+}
+
 /** RFC 5464 §3.3: private ones belong to the guest; shared ones need `w`, and the one that says whose \Seen is needs `a`. */
 function requireAnnotate(draft: Draft, box: MailboxId | 0, entries: ReadonlyMap<string, string | null>, guest: Guest): void {
   const rights = box === 0 ? NO_RIGHTS : rightsOf(draft.state.notes, box, guest);
@@ -219,6 +238,7 @@ function requireAnnotate(draft: Draft, box: MailboxId | 0, entries: ReadonlyMap<
     if (!entry.startsWith('/private/')) requireRights(rights, entry === SHARED_SEEN_ENTRY ? 'lra' : 'lrw');
   }
   requireRights(rights, 'lr');
+  requireGuestRoom(draft, entries, guest);
 }
 
 /**

@@ -272,3 +272,17 @@ test("a guest in an open mailbox hears of his own marks and of the end of his ri
   opened.close();
   await turn();
 });
+
+test('annotations of guests leave room for the owner', async () => {
+  const { open } = world();
+  const { mail, as } = await open();
+  const inbox = await mail.createMailbox('INBOX', OWNER);
+  await mail.setAcl(inbox, { identifier: 'bob', who: BOB.id, mode: 'replace', rights: rightSet('lr') ?? 0 }, OWNER);
+  const long = 't'.padEnd(20_000, 'x');
+  await as.bob.annotate(inbox, new Map([['/private/one', long]]), OWNER, { atMost: 250 });
+  await assert.rejects(as.bob.annotate(inbox, new Map([['/private/two', long]]), OWNER, { atMost: 250 }), { code: 'limit' });
+  await as.bob.annotate(inbox, new Map([['/private/one', null]]), OWNER, { atMost: 250 });
+  await as.bob.annotate(inbox, new Map([['/private/two', long]]), OWNER, { atMost: 250 });
+  await mail.deleteMailbox(await mail.createMailbox('Other', OWNER), OWNER);
+  assert.equal([...mail.notes('meta/')].length, 1);
+});
