@@ -1,4 +1,5 @@
 import { type TestContext, test } from 'node:test';
+import { adoptionCases } from './adoption-contract.ts';
 import { blobCases } from './blob-contract.ts';
 import { contentCases } from './content-contract.ts';
 import { derivedCases } from './derived-contract.ts';
@@ -15,7 +16,15 @@ export type Case = readonly [sentence: string, run: (given: OpenStore) => Promis
  * A clock that tests can set is not asked for: expiry and grace are tested with times far in the past and the future.
  */
 export function storeContract(name: string, open: (t: TestContext) => Promise<OpenStore | undefined>): void {
-  for (const [sentence, run] of [...journalCases, ...contentCases, ...blobCases, ...derivedCases, ...recordCases, ...feedCases]) {
+  for (const [sentence, run] of [
+    ...journalCases,
+    ...contentCases,
+    ...blobCases,
+    ...derivedCases,
+    ...recordCases,
+    ...feedCases,
+    ...adoptionCases,
+  ]) {
     test(`${name}: ${sentence}`, async (t) => {
       const given = await open(t);
       if (given !== undefined) await run(given);

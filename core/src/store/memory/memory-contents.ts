@@ -120,6 +120,10 @@ export class MemoryContents implements Contents {
     }
     this.#contents.set(content.id, { account, content: structuredClone(content) });
   }
+  adopt(account: AccountId, content: NewContent): void {
+    this.#next = Math.max(this.#next, content.id + 1);
+    if (!this.#contents.has(content.id)) this.add(account, content);
+  }
   bury(account: AccountId, dead: readonly ContentId[]): void {
     const candidates = this.#dead.get(account) ?? new Map<ContentId, number>();
     for (const id of dead) candidates.set(id, this.#now());

@@ -58,6 +58,9 @@ export class MemoryFeed implements Feed {
     if (this.#observers.has(observer)) return;
     this.#observers.set(observer, { cursor: from === 'now' ? this.#g : 0, parked: new Map(), backlog: new Map() });
   }
+  async observers(): Promise<readonly string[]> {
+    return [...this.#observers.keys()];
+  }
   async unregister(observer: string): Promise<void> {
     this.#observers.delete(observer);
   }

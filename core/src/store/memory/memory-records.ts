@@ -64,6 +64,18 @@ export class MemoryRecords implements Records {
     }
     return found;
   }
+  async all(after: string | undefined, limit: number) {
+    const found: (RecordRow & { readonly table: string; readonly expiresAt: number | undefined; readonly mark: string })[] = [];
+    for (const [table, rows] of this.#tables) {
+      for (const key of rows.keys()) {
+        const row = this.#row(table, key);
+        const mark = JSON.stringify([table, key]);
+        if (row === undefined || (after !== undefined && mark <= after)) continue;
+        found.push({ table, key, version: row.version, value: JSON.parse(row.json), expiresAt: row.expiresAt, mark });
+      }
+    }
+    return found.sort((one, two) => (one.mark < two.mark ? -1 : 1)).slice(0, limit);
+  }
   async write(writes: readonly RecordWrite[]): Promise<void> {
     const conflict = this.apply(writes);
     if (conflict !== undefined) throw new RecordConflict(conflict.table, conflict.key);

@@ -1,5 +1,17 @@
 import { crc32 } from 'node:zlib';
-import type { AccountId, MailboxId, Outcome, Proposal, Seq, Snapshot, StateDelta, Store, StoredChunk, StoredEntry } from '../store.ts';
+import type {
+  AccountId,
+  MailboxId,
+  NewContent,
+  Outcome,
+  Proposal,
+  Seq,
+  Snapshot,
+  StateDelta,
+  Store,
+  StoredChunk,
+  StoredEntry,
+} from '../store.ts';
 import { JournalPruned, StoreUnavailable } from '../store.ts';
 import { MemoryBlobs, MemoryContents } from './memory-contents.ts';
 import { MemoryDerived } from './memory-derived.ts';
@@ -108,6 +120,14 @@ export class MemoryStore implements Store {
     account.entries.splice(0, to - account.floor);
     account.floor = to;
     this.feed.forget(id, to);
+  }
+
+  async adopt(id: AccountId, { floor, contents }: { readonly floor: Seq; readonly contents: readonly NewContent[] }): Promise<void> {
+    this.#requireOpen();
+    const account = this.#account(id);
+    if (account.entries.length === 0) account.floor = Math.max(account.floor, floor);
+    this.contents.requireBlobs(contents);
+    for (const content of contents) this.contents.adopt(id, content);
   }
 
   async erase(account: AccountId): Promise<void> {

@@ -225,6 +225,14 @@ export class Journal {
     }
   }
 
+  /** An account that has no journal yet begins it above `floor`: the number is taken, the floor says why. */
+  async begin(account: AccountId, floor: Seq): Promise<void> {
+    if ((await this.head(account)) > 0) return;
+    await this.#slots.insert({ _id: slotKey(account, floor), k: BEGUN, t: this.#now(), gone: true });
+    await this.#accounts.updateMany({ _id: account }, { $max: { floor } });
+    this.#heads.delete(account);
+  }
+
   /** Slots of an account that name contents which lost a message before `before`. */
   async withDead(account: AccountId, after: string, before: number, limit: number): Promise<readonly SlotDoc[]> {
     const range = { $gt: after, $lt: accountRange(account).$lt };
@@ -261,6 +269,8 @@ export class Journal {
   }
 }
 
+/** The token of a number that no entry of this database ever had. */
+const BEGUN = '0000000000000000';
 const ID_OCTETS = 6;
 export function packContents(ids: readonly ContentId[]): Uint8Array {
   const packed = Buffer.allocUnsafe(ids.length * ID_OCTETS);

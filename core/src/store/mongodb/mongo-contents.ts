@@ -76,14 +76,20 @@ export class MongoContents implements Contents {
     const docs: ContentDoc[] = [];
     const bodies: BodyDoc[] = [];
     for (const content of contents) docs.push(docOf(account, content, bodies));
-    const naming = contents.map((content) => this.#blobs.nameAll(contentKey(account, content.id), blobsOf(content)));
-    const written = await Promise.allSettled([this.#contents.insertMany(docs), this.#putBodies(bodies), ...naming]);
-    const failed = written.find((one) => one.status === 'rejected');
-    const missing = written.slice(2).find((one) => one.status === 'fulfilled' && one.value !== undefined);
-    if (failed === undefined && missing === undefined) return;
-    await this.discard(account, contents);
-    if (failed !== undefined) throw failed.reason;
-    throw new StoreUnavailable(`blob ${missing?.status === 'fulfilled' ? missing.value : ''} is not stored`);
+    const naming = contents
+      .filter(({ segments }) => segments.some(({ at }) => at === 'blob'))
+      .map(async (content) => {
+        const missing = await this.#blobs.nameAll(contentKey(account, content.id), blobsOf(content));
+        if (missing !== undefined) throw new StoreUnavailable(`blob ${missing} is not stored`);
+      });
+    try {
+      // What a content names first, so that one which is there is whole, although a crash may leave it to the sweep.
+      await settledAll([this.#putBodies(bodies), ...naming]);
+      await this.#contents.insertMany(docs);
+    } catch (error) {
+      await this.discard(account, contents);
+      throw error;
+    }
   }
   async #putBodies(bodies: readonly BodyDoc[]): Promise<void> {
     for (let at = 0; at < bodies.length; at += BODY_PAGE) await this.#bodies.put(bodies.slice(at, at + BODY_PAGE));
@@ -279,6 +285,11 @@ export class MongoContents implements Contents {
     await this.#bodies.remove({ _id: accountRange(account) });
     await this.#dead.remove({ _id: accountRange(account) });
   }
+}
+
+/** All have ended when the first error is thrown. */
+async function settledAll(work: readonly Promise<void>[]): Promise<void> {
+  for (const one of await Promise.allSettled(work)) if (one.status === 'rejected') throw one.reason;
 }
 
 function inlineOctets(doc: ContentDoc): number {

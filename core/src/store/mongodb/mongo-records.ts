@@ -60,6 +60,27 @@ export class MongoRecords implements Records {
     return found;
   }
 
+  async all(after: string | undefined, limit: number) {
+    const found: (RecordRow & { readonly table: string; readonly expiresAt: number | undefined; readonly mark: string })[] = [];
+    for (let mark = after ?? ''; found.length < limit; ) {
+      const page = await this.#rows.find({ _id: { $gt: mark } }, { limit });
+      for (const row of page) {
+        const state = await this.#live(row);
+        if (state.version === 0) continue;
+        found.push({
+          ...recordOf(row._id, state),
+          table: row._id.slice(0, row._id.indexOf(':')),
+          expiresAt: state.expiresAt,
+          mark: row._id,
+        });
+      }
+      const last = page.at(-1);
+      if (last === undefined) break;
+      mark = last._id;
+    }
+    return found.slice(0, limit);
+  }
+
   async write(writes: readonly RecordWrite[]): Promise<void> {
     const rows = byRow(writes);
     const [first] = rows;

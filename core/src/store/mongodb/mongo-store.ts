@@ -1,9 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { AccountId, MailboxId, Outcome, Proposal, Seq, Snapshot, StateDelta, Store, StoredChunk, StoredEntry } from '../store.ts';
+import type {
+  AccountId,
+  MailboxId,
+  NewContent,
+  Outcome,
+  Proposal,
+  Seq,
+  Snapshot,
+  StateDelta,
+  Store,
+  StoredChunk,
+  StoredEntry,
+} from '../store.ts';
 import { OutcomeUnknown, StoreUnavailable } from '../store.ts';
 import { checkDocuments } from './check.ts';
-import { ContentIds } from './content-ids.ts';
+import { ContentIds, passId } from './content-ids.ts';
 import type { Documents } from './documents.ts';
 import { Journal } from './journal.ts';
 import { slotKey } from './keys.ts';
@@ -144,6 +156,18 @@ export class MongoStore implements Store {
   }
   prune(account: AccountId, upTo: Seq): Promise<void> {
     return this.#track(this.feed.pinned(account).then((pin) => this.journal.prune(account, upTo, pin)));
+  }
+
+  adopt(account: AccountId, { floor, contents }: { readonly floor: Seq; readonly contents: readonly NewContent[] }): Promise<void> {
+    return this.#track(this.#adopt(account, floor, contents));
+  }
+  async #adopt(account: AccountId, floor: Seq, contents: readonly NewContent[]): Promise<void> {
+    if (floor > 0) await this.journal.begin(account, floor);
+    await this.contents.add(account, contents);
+    await passId(
+      this.collections.counters,
+      contents.reduce((most, { id }) => Math.max(most, id), 0),
+    );
   }
 
   /** Noted first: what a crash cuts short is finished by the next housekeeping. */

@@ -77,6 +77,13 @@ export type WriteOp =
       readonly data: Uint8Array;
       readonly unboxed: readonly number[];
     }
+  | {
+      readonly op: 'adopt';
+      readonly account: string;
+      readonly floor: number;
+      readonly contents: readonly PackedContent[];
+      readonly at: number;
+    }
   | { readonly op: 'prune'; readonly account: string; readonly upTo: number }
   | { readonly op: 'erase'; readonly account: string }
   | { readonly op: 'reseal'; readonly account: string; readonly id: number; readonly sealed: Uint8Array }
@@ -113,6 +120,7 @@ export interface OpResults {
   records: { readonly conflict?: { readonly table: string; readonly key: string } };
   chunks: null;
   state: null;
+  adopt: null;
   /** True: call again, a slice was done. */
   prune: boolean;
   erase: boolean;
@@ -196,6 +204,8 @@ export function octetsOf(op: WriteOp): number {
     }
     case 'records':
       return op.records.reduce((sum, record) => sum + record.key.length + (record.value?.length ?? 0), 0);
+    case 'adopt':
+      return op.contents.reduce((sum, content) => sum + 4_096 + (content.data?.length ?? 0), 0);
     case 'chunks':
       return op.chunks.reduce((sum, chunk) => sum + chunk.data.length, 0);
     case 'state':

@@ -53,6 +53,7 @@ export class Reads {
   readonly #record;
   readonly #records;
   readonly #recordsBelow;
+  readonly #allRecords;
   readonly #list;
   readonly #dead;
   /** By the mask of columns: at most 2^7. */
@@ -90,6 +91,11 @@ export class Reads {
       );
     this.#records = records('key >= ?4 AND key > ?5');
     this.#recordsBelow = records('key >= ?4 AND key > ?5 AND key < ?6');
+    this.#allRecords = prepare<[table: string, key: Uint8Array, version: number, expiresAt: number | null, value: string]>(
+      database,
+      `SELECT tbl, key, version, expires_at, value FROM record WHERE (?5 = 0 OR (tbl, key) > (?1, ?2))
+       AND (expires_at IS NULL OR expires_at > ?3) ORDER BY tbl, key LIMIT ?4`,
+    );
     this.#list = prepare<[id: number, size: number]>(
       database,
       `WITH a AS (SELECT id FROM account WHERE name = ?1), filled AS (SELECT coalesce((SELECT value FROM counter WHERE name = 'owned'), 0) AS upto)
@@ -142,6 +148,20 @@ export class Reads {
         ? this.#records.all(table, now, limit, from, above)
         : this.#recordsBelow.all(table, now, limit, from, above, below);
     return rows.map(([key, version, value]) => ({ key: decodeRecordKey(key), version, value: JSON.parse(value) }));
+  }
+
+  allRecords(after: string | undefined, limit: number, now: number) {
+    const [table = '', key = ''] = after === undefined ? [] : after.split(' ', 2);
+    return this.#allRecords
+      .all(table, Buffer.from(key, 'hex'), now, limit, after === undefined ? 0 : 1)
+      .map(([tbl, octets, version, expiresAt, value]) => ({
+        table: tbl,
+        key: decodeRecordKey(octets),
+        version,
+        value: JSON.parse(value) as unknown,
+        expiresAt: expiresAt ?? undefined,
+        mark: `${tbl} ${Buffer.from(octets).toString('hex')}`,
+      }));
   }
 
   listContents(account: AccountId, after: number, limit: number): { readonly id: ContentId; readonly sizeOctets: number }[] {

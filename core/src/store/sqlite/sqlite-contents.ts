@@ -31,6 +31,10 @@ export class SqliteContents implements Contents {
   newId(_account: AccountId): ContentId {
     return this.#next++ as ContentId;
   }
+  /** Ids up to this one were given out by another store. */
+  passId(id: number): void {
+    this.#next = Math.max(this.#next, id + 1);
+  }
 
   async meta(account: AccountId, ids: readonly ContentId[], columns: readonly MetaColumn[]): Promise<readonly (StoredMeta | undefined)[]> {
     if (ids.length <= PAGE_ROWS) return this.#reads.meta(account, ids, columns);

@@ -8,6 +8,7 @@ export class SqliteFeed implements Feed {
   readonly #backlog;
   readonly #next;
   readonly #parked;
+  readonly #observers;
 
   constructor(queue: WriteQueue, database: Database) {
     this.#queue = queue;
@@ -25,6 +26,7 @@ export class SqliteFeed implements Feed {
        WHERE j.g > (SELECT cursor FROM observer WHERE name = ?1) AND j.account NOT IN (${held}) AND a.name IS NOT NULL
        ORDER BY j.g LIMIT ?2`,
     );
+    this.#observers = prepare<[name: string]>(database, 'SELECT name FROM observer ORDER BY name');
     this.#parked = prepare<[name: string, seq: number, error: string, retryAt: number | null]>(
       database,
       `SELECT a.name, p.seq, p.error, p.retry_at FROM parked p JOIN account a ON a.id = p.account
@@ -34,6 +36,9 @@ export class SqliteFeed implements Feed {
 
   async register(observer: string, from: 'now' | 'start'): Promise<void> {
     await this.#queue.submit({ op: 'register', observer, from });
+  }
+  async observers(): Promise<readonly string[]> {
+    return this.#observers.all().map(([name]) => name);
   }
   async unregister(observer: string): Promise<void> {
     await this.#queue.submit({ op: 'unregister', observer });

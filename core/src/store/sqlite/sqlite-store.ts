@@ -3,6 +3,7 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type {
   AccountId,
   MailboxId,
+  NewContent,
   Outcome,
   Proposal,
   RecordRow,
@@ -182,6 +183,14 @@ export class SqliteStore implements Store {
     await this.#queue.submit({ op: 'state', account, applied: snapshot.applied, data: snapshot.data, unboxed });
   }
 
+  async adopt(account: AccountId, { floor, contents }: { readonly floor: Seq; readonly contents: readonly NewContent[] }): Promise<void> {
+    const files: FileFirst[] = [];
+    const packed = contents.map((content) => packContent(account, content, files));
+    if (files.length > 0) await Promise.all(files.map(({ id, data }) => this.blobs.putFile(id, data)));
+    await this.#queue.submit({ op: 'adopt', account, floor, contents: packed, at: this.#now() });
+    this.contents.passId(contents.reduce((most, { id }) => Math.max(most, id), 0));
+  }
+
   /** Entries that an observer has not passed, or that are parked for another try, stay. */
   prune(account: AccountId, upTo: Seq): Promise<void> {
     return this.#lazily(this.#again({ op: 'prune', account, upTo }));
@@ -257,6 +266,9 @@ class SqliteRecords implements Records {
     options: { readonly prefix?: string; readonly after?: string; readonly limit: number },
   ): Promise<readonly RecordRow[]> {
     return this.#reads.listRecords(table, options.prefix ?? '', options.after, options.limit, this.#now());
+  }
+  async all(after: string | undefined, limit: number) {
+    return this.#reads.allRecords(after, limit, this.#now());
   }
   async write(writes: readonly RecordWrite[]): Promise<void> {
     const { conflict } = await this.#queue.submit({ op: 'records', records: writes.map(packRecord), at: this.#now() });

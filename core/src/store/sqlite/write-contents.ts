@@ -31,6 +31,7 @@ export class ContentWrites {
   #repackedBlobs = 0;
 
   readonly #addMeta;
+  readonly #content;
   readonly #addContent;
   readonly #addSegment;
   readonly #addOwned;
@@ -63,6 +64,7 @@ export class ContentWrites {
       database,
       'INSERT INTO meta(id, account, size, sent_at, envelope, structure, preview, body, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
     );
+    this.#content = prepare<[number]>(database, 'SELECT id FROM content WHERE id = ?');
     this.#addContent = prepare(
       database,
       `INSERT INTO content(id, account, size, body_offset, codecs, shape, segment_size, codec, data_size, head, parts, data)
@@ -137,6 +139,9 @@ export class ContentWrites {
     return this.#newest;
   }
 
+  has(id: number): boolean {
+    return this.#content.get(id) !== undefined;
+  }
   add(account: number, content: PackedContent, at: number): void {
     const { id, size } = content;
     this.#addMeta.run(

@@ -177,6 +177,15 @@ export class JournalWrites {
     return null;
   }
 
+  /** See `Store.adopt`. */
+  adopt(op: Op<'adopt'>): null {
+    const account = this.idOf(op.account);
+    const found = this.#find(op.account);
+    if (found !== undefined && found.head <= found.floor && op.floor > found.floor) this.#setFloor.run(op.floor, account);
+    for (const content of op.contents) if (!this.#contents.has(content.id)) this.#contents.add(account, content, op.at);
+    return null;
+  }
+
   /** Forgets a slice of entries that the snapshot covers and that no observer still needs. */
   prune(op: Op<'prune'>): boolean {
     const found = this.#find(op.account);

@@ -146,6 +146,8 @@ export class Writer {
         return this.#journal.chunks(op);
       case 'state':
         return this.#journal.state(op);
+      case 'adopt':
+        return this.#journal.adopt(op);
       case 'prune':
         return this.#journal.prune(op);
       case 'erase':
