@@ -30,6 +30,31 @@ async function login(t: TestContext, server: TestServer, user: string, password 
   script.close();
   return done;
 }
+/** The answer to a login at submission: 235 or why not. */
+async function submissionLogin(t: TestContext, server: TestServer, user: string, password = PASSWORD): Promise<string> {
+  const script = await MailScript.connect(t, server.port('submission'), 'EHLO x');
+  const reply = await script.command(`AUTH PLAIN ${Buffer.from(`\0${user}\0${password}`, 'utf8').toString('base64')}`);
+  script.socket.destroy();
+  return reply;
+}
+/** The status of a user's own request to the API. */
+async function apiLogin(server: TestServer, user: string, password = PASSWORD, method = 'GET', path = '', body?: object): Promise<number> {
+  const authorization = `Basic ${Buffer.from(`${user}:${password}`, 'utf8').toString('base64')}`;
+  const headers = { authorization, ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
+  const reply = await fetch(`http://127.0.0.1:${server.port('http')}/v1/me${path}`, {
+    method,
+    headers,
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  await reply.arrayBuffer();
+  return reply.status;
+}
+/** Undefined when the password is right at IMAP, submission and the API; else what they said. */
+async function refusedSomewhere(t: TestContext, server: TestServer, user: string, password = PASSWORD): Promise<string | undefined> {
+  const said = [await login(t, server, user, password), await submissionLogin(t, server, user, password)];
+  const status = await apiLogin(server, user, password);
+  return said[0]?.startsWith('OK') && said[1]?.startsWith('235') && status === 200 ? undefined : `${said.join(' | ')} | ${status}`;
+}
 function letter(subject: string, octets = 10): Buffer {
   return Buffer.from(`From: x@example.org\r\nTo: y@example.org\r\nSubject: ${subject}\r\n\r\n${'z'.repeat(octets)}\r\n`, 'latin1');
 }
@@ -47,7 +72,10 @@ async function subjects(t: TestContext, server: TestServer, user: string): Promi
   return untagged.flatMap((line) => /Subject: (\S+)/.exec(line)?.[1] ?? []).sort();
 }
 function withPlugin(config: Readonly<Record<string, unknown>>, more: Readonly<Record<string, unknown>> = {}) {
-  return { config: { plugins: [{ use: 'auth-mysql', config }], ...more } };
+  const submission = { listeners: [{ address: '127.0.0.1', port: 0, tls: 'none' }] };
+  // Wrong passwords come from one address here, and are not what is measured.
+  const limits = { loginDelayMaxMs: 100, httpAnonymousRequestsPerMinute: 10_000 };
+  return { config: { plugins: [{ use: 'auth-mysql', config }], submission, limits, ...more } };
 }
 
 async function presetCase(t: TestContext, database: MariaDb, preset: string): Promise<void> {
@@ -71,7 +99,10 @@ async function presetCase(t: TestContext, database: MariaDb, preset: string): Pr
   assert.match(await deliver(t, server, 'ada@a.example', 'address'), /^250/);
   assert.match(await login(t, server, 'ada@a.example'), /^OK/);
   assert.match(await login(t, server, 'Ada@A.Example'), /^OK/);
-  assert.match(await login(t, server, bobsLogin), /^OK/);
+  assert.equal(await refusedSomewhere(t, server, bobsLogin), undefined);
+  assert.match(await submissionLogin(t, server, bobsLogin, 'wrong'), /^535 5\.7\.8/);
+  assert.equal(await apiLogin(server, bobsLogin, ''), 401);
+  if (preset !== 'ispconfig') assert.match(await submissionLogin(t, server, 'off@a.example'), /^535 5\.7\./); // by protocol there
   for (const [to, subject] of [
     ['info@a.example', 'alias'],
     ['team@a.example', 'team'],
@@ -117,6 +148,9 @@ test('users of six products log in and receive mail at address, alias, catch-all
     changesCase(t, database),
   );
   await t.test('a weak hash becomes Argon2id after a login, and logs in again', async (t) => rehashCase(t, database));
+  await t.test('a password is changed in the database or not at all; app passwords end with the user', async (t) =>
+    passwordCase(t, database),
+  );
   await t.test('domains and names beyond ASCII: stored as A-labels, two spellings of a collation stay two users', async (t) =>
     unicodeCase(t, database),
   );
@@ -212,11 +246,11 @@ async function schemesCase(t: TestContext, database: MariaDb): Promise<void> {
   const failed: string[] = [];
   const started = performance.now();
   for (const [at, hash] of stored.entries()) {
-    const done = await login(t, server, `u${at}@a.example`);
-    if (!done.startsWith('OK')) failed.push(`${hash.slice(0, 30)}: ${done}`);
+    const said = await refusedSomewhere(t, server, `u${at}@a.example`);
+    if (said !== undefined) failed.push(`${hash.slice(0, 30)}: ${said}`);
   }
   t.diagnostic(
-    `${stored.length} stored passwords of other software: ${stored.length - failed.length} log in, ${Math.round(performance.now() - started)} ms`,
+    `${stored.length} stored passwords of other software: ${stored.length - failed.length} log in by IMAP, submission and API, ${Math.round(performance.now() - started)} ms`,
   );
   assert.deepEqual(failed, []);
   assert.match(await login(t, server, 'junk@a.example'), /^NO \[NOPERM\]/);
@@ -286,6 +320,37 @@ async function rehashCase(t: TestContext, database: MariaDb): Promise<void> {
   assert.match(stored.find((line) => line.startsWith('bob')) ?? '', /\$1\$saltsalt/);
   assert.match(await login(t, server, 'ada@a.example'), /^OK/);
   assert.match(await login(t, server, 'ada@a.example', 'wrong'), /^NO \[AUTHENTICATIONFAILED\]/);
+}
+
+async function passwordCase(t: TestContext, database: MariaDb): Promise<void> {
+  const schema = await readFile(join(SCHEMAS, 'postfixadmin.sql'), 'utf8');
+  await database.createDatabase('passwords', `SET @hash = '${STORED['postfixadmin']}';\n${schema}`);
+  const base = { connection: database.connection('passwords'), preset: 'postfixadmin', cache: { acceptedMs: 600_000, quotaMs: 1 } };
+  const ada = 'ada@a.example';
+  const strict = await startServer(t, withPlugin(base));
+  assert.equal(await apiLogin(strict, ada, PASSWORD, 'PUT', '/password', { password: 'next' }), 400); // unsupported here
+  assert.equal((await strict.api('PUT', `/v1/accounts/${ada}/password`, { password: 'next' })).status, 400);
+  assert.equal(await refusedSomewhere(t, strict, ada), undefined);
+  await strict.stop();
+
+  const server = await startServer(t, withPlugin({ ...base, passwordChange: 'writeBack' }));
+  assert.equal(await refusedSomewhere(t, server, ada), undefined);
+  assert.equal(await apiLogin(server, ada, PASSWORD, 'PUT', '/password', { password: 'next' }), 204);
+  assert.match(await login(t, server, ada), /^NO \[AUTHENTICATIONFAILED\]/);
+  assert.equal(await refusedSomewhere(t, server, ada, 'next'), undefined);
+  assert.equal((await server.api('PUT', `/v1/accounts/${ada}/password`, { password: 'third' })).status, 204);
+  assert.equal(await refusedSomewhere(t, server, ada, 'third'), undefined);
+  const rows = await database.sql("SELECT password FROM mailbox WHERE username = 'ada@a.example'", 'passwords');
+  assert.match(rows, /\$argon2id\$/);
+
+  const made = await server.api('POST', `/v1/accounts/${ada}/app-passwords`, { label: 'phone', scope: ['imap'] });
+  const { password } = (await made.json()) as { password: string };
+  assert.match(await login(t, server, ada, password), /^OK/);
+  assert.match(await submissionLogin(t, server, ada, password), /^535/);
+  await database.sql("UPDATE mailbox SET active = 0 WHERE username = 'ada@a.example'", 'passwords');
+  assert.match(await login(t, server, ada, password), /^NO \[NOPERM\]/);
+  await database.sql("DELETE FROM mailbox WHERE username = 'ada@a.example'", 'passwords');
+  assert.match(await login(t, server, ada, password), /^NO \[NOPERM\]/);
 }
 
 async function throughputCase(t: TestContext, database: MariaDb): Promise<void> {
