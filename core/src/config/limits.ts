@@ -54,6 +54,7 @@ export const limitTable = {
     'messages that FETCH, STORE, COPY, MOVE, UID EXPUNGE or APPEND work on at once, offered as MESSAGELIMIT (RFC 9738, which asks for 1000 at least); 0: as many as there are',
     0,
   ),
+  imapSavedMessages: count(0, 'messages that SEARCH with SAVE keeps for `$`, offered as SAVELIMIT (RFC 9738); 0: as many as it finds', 0),
   messageOctets: octets(
     50 * MIB,
     'the largest message taken by any way; offered as SIZE (RFC 1870) and APPENDLIMIT (RFC 7889)',

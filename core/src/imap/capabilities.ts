@@ -58,6 +58,7 @@ export function capabilityText(session: ImapSession): string | Promise<string> {
   const names = registry.capabilities(session);
   if (afterLogin(session)) names.push(`APPENDLIMIT=${limits.messageOctets}`); // RFC 7889
   if (afterLogin(session) && limits.imapMessagesPerCommand > 0) names.push(`MESSAGELIMIT=${limits.imapMessagesPerCommand}`); // RFC 9738
+  if (afterLogin(session) && limits.imapSavedMessages > 0) names.push(`SAVELIMIT=${limits.imapSavedMessages}`);
   for (const { capability, isOffered } of hooks.declared('imap.command')) {
     const context = { actor: session.login?.actor ?? actor, session: session.sdkSession, account: session.account };
     if (capability !== undefined && isOffered(context)) names.push(capability);

@@ -1,6 +1,7 @@
 /**
- * MESSAGELIMIT (RFC 9738): how many messages one command works on, where the administrator has set a limit. FETCH, STORE and UID EXPUNGE do
- * the highest of them and say where they stopped; COPY, MOVE and APPEND do nothing. SEARCH works in slices and needs none.
+ * MESSAGELIMIT (RFC 9738): how many messages one command works on, where the administrator has set a limit. FETCH, STORE,
+ * MOVE and UID EXPUNGE do the highest of them and say where they stopped; COPY and APPEND, which are all or nothing, do nothing. SEARCH works in
+ * slices and needs none; what it saves may have one of its own, SAVELIMIT.
  */
 import { DELETED, type UidRuns } from '../mail/journal/entry.ts';
 import { FLAGS } from '../mail/journal/layout.ts';
@@ -8,6 +9,7 @@ import { countUids, UidRunsBuilder } from '../mail/journal/uid-runs.ts';
 import type { CommandContext } from './command.ts';
 import { ImapNo } from './errors.ts';
 import { partOfRuns } from './partial.ts';
+import type { SelectedMailbox } from './selected-mailbox.ts';
 
 export interface WithinLimit {
   readonly uids: UidRuns;
@@ -15,21 +17,22 @@ export interface WithinLimit {
   readonly code: string | undefined;
 }
 
-function cutTo(limit: number, mostAndOne: UidRuns): WithinLimit {
-  if (countUids(mostAndOne) <= limit) return { uids: mostAndOne, code: undefined };
-  const uids = partOfRuns(mostAndOne, { first: -1, last: -limit });
+/** `all`: of messages that are there. */
+function cutTo(limit: number, all: UidRuns): WithinLimit {
+  if (countUids(all) <= limit) return { uids: all, code: undefined };
+  const uids = partOfRuns(all, { first: -1, last: -limit });
   return { uids, code: `MESSAGELIMIT ${limit} ${uids[0] ?? 0}` };
 }
 
 /** The highest messages of the view within the runs whose MODSEQ is above `changedSince`, as many as are allowed. */
-export function withinLimit({ selected: view }: CommandContext, uids: UidRuns, changedSince = -1): WithinLimit {
+export function withinLimit(view: SelectedMailbox, uids: UidRuns, changedSince = -1): WithinLimit {
   const limit = view.messageLimit;
   if (limit === 0) return { uids, code: undefined };
   return cutTo(limit, view.partOf(uids, { first: -1, last: -(limit + 1) }, changedSince));
 }
 
 /** The same of those that are \Deleted: what UID EXPUNGE works on. */
-export function deletedWithinLimit({ selected: view }: CommandContext, uids: UidRuns): WithinLimit {
+export function deletedWithinLimit(view: SelectedMailbox, uids: UidRuns): WithinLimit {
   const limit = view.messageLimit;
   if (limit === 0 || view.info.deleted <= limit) return { uids, code: undefined };
   const deleted = new UidRunsBuilder();
@@ -38,6 +41,14 @@ export function deletedWithinLimit({ selected: view }: CommandContext, uids: Uid
     return undefined;
   });
   return cutTo(limit, deleted.done());
+}
+
+/** Keeps the result of a SEARCH for `$` (RFC 5182), the highest messages where they are too many. @returns a response code in that case */
+export function saveResult({ session, selected: view }: CommandContext, uids: UidRuns): string | undefined {
+  const limit = session.env.limits.imapSavedMessages;
+  const saved = limit === 0 ? { uids, code: undefined } : cutTo(limit, uids);
+  view.saved = saved.uids;
+  return saved.code;
 }
 
 /** For commands that are done whole or not at all. @throws ImapNo MESSAGELIMIT */

@@ -37,7 +37,7 @@ export const uidExpunge = defineCommand({
   mayExpunge: true,
   args: args({ messages: messageSet }),
   handle(context, { messages }) {
-    const { uids, code } = deletedWithinLimit(context, context.selected.resolve(messages, 'uid'));
+    const { uids, code } = deletedWithinLimit(context.selected, context.selected.resolve(messages, 'uid'));
     return remove(context, uids, code);
   },
 });

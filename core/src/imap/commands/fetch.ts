@@ -39,7 +39,7 @@ export const fetch = defineCommand({
       uids = intersectUids(uids, view.state.changedSince(request.changedSince)); // reads the changes, not the mailbox
     }
     if (request.partial !== undefined) uids = view.partOf(uids, request.partial, request.changedSince ?? -1);
-    const limited = withinLimit(context, uids, request.changedSince);
+    const limited = withinLimit(view, uids, request.changedSince);
     uids = limited.uids;
     if (uids.length === 0) return;
     await view.access.authorize(view.box, view.living(uids), plan.needsContent || plan.columns.length > 0 ? 'content' : 'metadata');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { HELLO, imapHouse } from '../imap-house.fixture.ts';
-import type { WireClient } from '../wire-client.fixture.ts';
+import { type WireClient, withoutUidValidity } from '../wire-client.fixture.ts';
 
 async function limited(t: TestContext, imapMessagesPerCommand = 3): Promise<WireClient> {
   const house = await imapHouse(t, { limits: { imapMessagesPerCommand } });
@@ -50,11 +50,11 @@ test('UNCHANGEDSINCE and the limit are told together, also with UIDONLY and QRES
   ]);
 });
 
-test('COPY, MOVE and APPEND of too many messages do nothing', async (t) => {
+test('COPY and APPEND of too many messages do nothing', async (t) => {
   const client = await limited(t);
   const no = '$ NO [MESSAGELIMIT 3] Too many messages for one command';
   await client.expect('COPY 1:* Drafts', no);
-  await client.expect('UID MOVE 1:4 Drafts', no);
+  await client.expect('UID COPY 1:4 Drafts', no);
   const one = `{${HELLO.length}+}\r\n${HELLO}`;
   await client.expect(`APPEND Drafts ${one} ${one} ${one} ${one}`, no);
   await client.expect('STATUS Drafts (MESSAGES)', '* STATUS "Drafts" (MESSAGES 0)', '$ OK STATUS done');
@@ -74,4 +74,33 @@ test('UID EXPUNGE counts what is \\Deleted, EXPUNGE has no limit', async (t) => 
   );
   await client.run('STORE 1:* +FLAGS.SILENT (\\Deleted)');
   await client.expect('UID EXPUNGE 1:*', '* 2 EXPUNGE', '* 1 EXPUNGE', '$ OK UID EXPUNGE done');
+});
+
+test('MOVE takes the highest messages, and tells HIGHESTMODSEQ beside with QRESYNC', async (t) => {
+  const client = await limited(t);
+  await client.run('ENABLE QRESYNC UIDONLY');
+  const responses = (await client.run('UID MOVE 1:* Drafts')).map((line) => withoutUidValidity(line).replace(/MODSEQ \d+/, 'MODSEQ n'));
+  assert.deepEqual(responses, [
+    '* OK [COPYUID V 3:5 1:3] Messages moved',
+    '* OK [HIGHESTMODSEQ n] Highest mod-sequence',
+    '* VANISHED 3:5',
+    '$ OK [MESSAGELIMIT 3 3] MOVE done in part',
+  ]);
+});
+
+test('SAVELIMIT cuts what is saved, not what is told', async (t) => {
+  const house = await imapHouse(t, { limits: { imapSavedMessages: 2 } });
+  const client = await house.select();
+  for (let n = 0; n < 4; n++) await client.append('INBOX', HELLO);
+  assert.match((await client.run('CAPABILITY'))[0] ?? '', / SAVELIMIT=2( |$)/);
+  await client.expect(
+    'SEARCH RETURN (SAVE ALL) ALL',
+    '* ESEARCH (TAG "$") ALL 1:4',
+    '$ OK [MESSAGELIMIT 2 3] SEARCH done, not all was saved',
+  );
+  await client.expect('SEARCH $', '* SEARCH 3 4', '$ OK SEARCH done');
+  await client.expect('SORT RETURN (SAVE) (REVERSE ARRIVAL) UTF-8 1:3', '$ OK [MESSAGELIMIT 2 2] SORT done, not all was saved');
+  await client.expect('SEARCH $', '* SEARCH 2 3', '$ OK SEARCH done');
+  await client.expect('ESEARCH RETURN (SAVE) ALL', '* OK [MESSAGELIMIT 2 3] Not all was saved', '$ OK ESEARCH done');
+  await client.expect('SEARCH RETURN (SAVE) 1:2', '$ OK SEARCH done');
 });

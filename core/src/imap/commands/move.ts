@@ -1,11 +1,10 @@
-import { countUids } from '../../mail/journal/uid-runs.ts';
 import { defineCommand } from '../command.ts';
 import { ImapNo } from '../errors.ts';
 import { args } from '../grammar/args.ts';
 import { mailboxName } from '../grammar/mailbox-name.ts';
 import { messageSet } from '../grammar/sequence-set.ts';
 import { findTarget, othersOf } from '../mailboxes.ts';
-import { requireWithinLimit } from '../message-limit.ts';
+import { withinLimit } from '../message-limit.ts';
 import { copyUidCode } from '../uid-text.ts';
 
 /** MOVE and UID MOVE: RFC 6851, RFC 9051 §6.4.8. */
@@ -23,9 +22,8 @@ export const move = defineCommand({
     const uids = view.resolve(messages, by);
     const target = await findTarget(session, destination);
     if (by === 'sequence' && view.anyGone(uids)) throw new ImapNo('EXPUNGEISSUED', 'Some messages are gone');
-    const living = view.living(uids);
+    const { uids: living, code } = withinLimit(view, view.living(uids));
     if (living.length === 0) return;
-    requireWithinLimit(view.messageLimit, countUids(living));
     const moved =
       session.selectedIn(target.access) === view
         ? await view.access.move(view.box, living, target.info.id)
@@ -33,6 +31,9 @@ export const move = defineCommand({
     // COPYUID precedes the EXPUNGEs, while the client can still map the old UIDs (RFC 6851 §4.3); they follow at the command's end.
     if (moved.from.length === 0) return;
     respond.ok(copyUidCode(moved), 'Messages moved');
-    return session.isQresync ? { code: `HIGHESTMODSEQ ${moved.seq}`, text: 'MOVE done' } : undefined; // RFC 6851 §4.4
+    const highest = `HIGHESTMODSEQ ${moved.seq}`; // RFC 6851 §4.4
+    if (code === undefined) return session.isQresync ? { code: highest, text: 'MOVE done' } : undefined;
+    if (session.isQresync) respond.ok(highest, 'Highest mod-sequence');
+    return { code, text: 'MOVE done in part' };
   },
 });

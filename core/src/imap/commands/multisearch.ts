@@ -13,6 +13,7 @@ import { mailbox } from '../grammar/write.ts';
 import { mayIn } from '../guest-view.ts';
 import { nameFilter } from '../mailbox-filters.ts';
 import { type Found, nameIn, ownIdIn, splitOthers } from '../mailboxes.ts';
+import { saveResult } from '../message-limit.ts';
 import { othersMailboxes } from '../others-listing.ts';
 import { asksModSeq, asksNumbers, type SearchView, searchQuery } from '../search-query.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
@@ -91,7 +92,8 @@ async function searchSelected(context: CommandContext, program: SearchProgram, v
   const query = searchQuery(key, view, session.env.now());
   if (view.exists === 0) return;
   const uids = await access.search(view.box, query, { within: view.everything, signal });
-  if (returns?.save === true) view.saved = uidRunsOf(savedUids(returns, uids));
+  const code = returns?.save === true ? saveResult(context, uidRunsOf(savedUids(returns, uids))) : undefined;
+  if (code !== undefined) context.respond.ok(code, 'Not all was saved');
   const modSeqs = new Float64Array(uids.length);
   let count = 0;
   view.visit(uidRunsOf(uids), (words, at) => {

@@ -6,6 +6,7 @@ import { args } from '../grammar/args.ts';
 import { searchProgram } from '../grammar/search.ts';
 import type { SearchProgram, SearchReturn } from '../grammar/syntax-tree.ts';
 import { numberSet, runsOf } from '../grammar/write.ts';
+import { saveResult } from '../message-limit.ts';
 import { partOf } from '../partial.ts';
 import { relevancyOf, requireFuzzy } from '../relevancy.ts';
 import { asksModSeq, searchQuery } from '../search-query.ts';
@@ -38,8 +39,9 @@ export const search = defineCommand({
     const asked = { within: view.everything, signal, progress: session.progress };
     const uids = view.exists === 0 ? new Uint32Array(0) : await access.search(view.box, query, asked);
     const found = foundMessages(view, uids, context.isUid);
-    if (returns?.save === true) view.saved = uidRunsOf(savedUids(returns, uids));
-    if (returns !== undefined && savesOnly(returns)) return;
+    const code = returns?.save === true ? saveResult(context, uidRunsOf(savedUids(returns, uids))) : undefined;
+    const completion = code === undefined ? undefined : { code, text: 'SEARCH done, not all was saved' };
+    if (returns !== undefined && savesOnly(returns)) return completion;
     const scores =
       returns?.relevancy === true
         ? await relevancyOf(query, uids, (asked, within) => access.search(view.box, asked, { within, signal }))
@@ -49,6 +51,7 @@ export const search = defineCommand({
         ? searchLine(found, withModSeq)
         : esearchLine(context, program, { ...found, scores }, withModSeq);
     await respondLong(context, answer);
+    return completion;
   },
 });
 

@@ -8,6 +8,7 @@ import { args } from '../grammar/args.ts';
 import { sortProgram } from '../grammar/sort.ts';
 import type { SearchReturn, SortCriterion } from '../grammar/syntax-tree.ts';
 import { numberSet, runsOf } from '../grammar/write.ts';
+import { saveResult } from '../message-limit.ts';
 import { partOf } from '../partial.ts';
 import { relevancyOf, requireFuzzy } from '../relevancy.ts';
 import { asksModSeq, searchQuery } from '../search-query.ts';
@@ -47,12 +48,15 @@ export const sort = defineCommand({
       : undefined;
     found.rows.irrelevance = scores?.map((score) => 100 - score);
     const order = await sortMessages({ content: access.content, log: session.env.log }, found.rows, criteria, signal);
-    if (returns?.save === true) view.saved = uidRunsOf(savedOf(returns, order).map((index) => found.rows.uids[index] as number));
-    if (returns !== undefined && savesOnly(returns)) return;
+    const saved = returns?.save === true ? savedOf(returns, order).map((index) => found.rows.uids[index] as number) : undefined;
+    const code = saved === undefined ? undefined : saveResult(context, uidRunsOf(saved));
+    const completion = code === undefined ? undefined : { code, text: 'SORT done, not all was saved' };
+    if (returns !== undefined && savesOnly(returns)) return completion;
     await respondLong(
       context,
       returns === undefined ? sortLine(found, order, withModSeq) : esortLine(context, returns, found, order, withModSeq, scores),
     );
+    return completion;
   },
 });
 

@@ -26,7 +26,7 @@ export const store = defineCommand({
     view.requireWritable();
     if (request.unchangedSince !== undefined) session.enableCondstore();
     const uids = view.resolve(messages, by);
-    const { uids: living, code } = withinLimit(context, view.living(uids));
+    const { uids: living, code } = withinLimit(view, view.living(uids));
     const isShort = by === 'sequence' && view.anyGone(uids);
     if (living.length === 0) {
       if (isShort) throw new ImapNo('EXPUNGEISSUED', 'The messages are gone');
