@@ -224,6 +224,10 @@ test('the other files in config/ are valid', async () => {
   const directory = new URL('../../../config/', import.meta.url).pathname;
   const config = await loadConfig(startSources({ directory, env: { POCHARD_ENV: 'production' } }));
   assert.equal(config.imap.listeners[1]?.port, 993);
+  const distributed = await loadConfig(startSources({ directory, env: { POCHARD_ENV: 'distributed' } }));
+  assert.equal(distributed.store.driver, 'mongodb');
+  const example = new URL('../../../docs/examples/pochard.yaml', import.meta.url).pathname;
+  assert.equal((await loadConfig(startSources({ directory, configFile: example, env: {} }))).workers, 2);
 });
 
 test('--config FILE takes the place of environment and local files', () => {
