@@ -10,6 +10,10 @@ import { BrokenReply, cut, exactly } from './section-writer.ts';
 /** A decoded part up to this size is kept between counting and sending; larger ones are decoded twice. */
 const KEPT_OCTETS = 1024 * 1024;
 
+const SLICE_OCTETS = 64 * 1024;
+/** Lines of 76 letters, four for three octets. */
+const BASE64_GROWTH = (4 / 3) * (78 / 76);
+
 interface Decoded {
   readonly sizeOctets: number;
   /** `~{n}` is needed. */
@@ -66,6 +70,33 @@ async function* between(source: AsyncIterable<Buffer>, from: number, to: number)
   }
 }
 
+/** Reads hardly further than the piece: as much as base64 takes for it, then slice by slice, which quoted-printable may need. */
+async function decodedPiece(content: OpenContent, part: EncodedPart, { offset, length }: OctetRange, signal: AbortSignal): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const octets of between(decodedInSlices(content, part, offset + length, signal), offset, offset + length)) {
+    pieces.push(Buffer.from(octets));
+  }
+  return Buffer.concat(pieces);
+}
+
+async function* decodedInSlices(
+  content: OpenContent,
+  { from, to, encoding }: EncodedPart,
+  octets: number,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const decoder = transferDecoder(encoding);
+  let end = Math.min(to, from + Math.ceil(octets * BASE64_GROWTH) + SLICE_OCTETS);
+  for (let at = from; at < to; at = end, end = Math.min(to, at + SLICE_OCTETS)) {
+    for await (const chunk of content.read(at, end, signal)) {
+      const some = decoder.push(chunk);
+      if (some.length > 0) yield some;
+    }
+  }
+  const rest = decoder.finish();
+  if (rest.length > 0) yield rest;
+}
+
 /** @throws ImapNo UNKNOWN-CTE before anything is written, BrokenReply */
 export async function writeBinary(
   respond: Responder,
@@ -78,6 +109,12 @@ export async function writeBinary(
   const part = encodedPart(content, path);
   if (part === undefined) {
     respond.lines(`${label} NIL`);
+    return;
+  }
+  if (range !== undefined && range.length <= KEPT_OCTETS) {
+    const piece = await decodedPiece(content, part, range, signal);
+    respond.lines(piece.length === 0 ? `${label} ""` : `${label} ${piece.includes(0) ? '~' : ''}{${piece.length}}\r\n`);
+    if (piece.length > 0) respond.bytes(piece);
     return;
   }
   const { sizeOctets, hasNul, octets } = await decode(content, part, signal);
