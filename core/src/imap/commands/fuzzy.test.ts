@@ -64,8 +64,15 @@ test('RELEVANCY tells how well each message fits, and SORT puts the best first',
   );
 });
 
-test('ESEARCH of many mailboxes answers with a page of each', async (t) => {
+test('ESEARCH of many mailboxes answers with a page of each, and with scores', async (t) => {
   const client = await filled(t);
+  await client.expect('ESEARCH RETURN (RELEVANCY) SUBJECT x', '$ BAD RELEVANCY needs a FUZZY key');
+  assert.match(
+    (await client.run('ESEARCH IN (mailboxes INBOX) RETURN (RELEVANCY) FUZZY BODY "invoices"')).join(),
+    /UID ALL 2:4 RELEVANCY \(40 100 100\),\$ OK/,
+  );
+  const other = await client.run('ESEARCH IN (mailboxes (INBOX Drafts)) RETURN (RELEVANCY PARTIAL -1:-1) FUZZY BODY "may invoices"');
+  assert.match(other.join(), /UID PARTIAL \(-1:-1 4\) RELEVANCY \(70\),\$ OK/);
   assert.match(
     (await client.run('ESEARCH IN (personal) RETURN (PARTIAL -1:-2 COUNT) FUZZY BODY "invoices"')).join(),
     /UID PARTIAL \(-1:-2 3:4\) COUNT 3,\$ OK/,

@@ -1,3 +1,4 @@
+import type { SearchQuery } from '@pochard/plugin-sdk';
 import { MailError } from '../../mail/errors.ts';
 import type { UidRuns } from '../../mail/journal/entry.ts';
 import { modSeqAtRow } from '../../mail/journal/layout.ts';
@@ -15,6 +16,7 @@ import { nameFilter } from '../mailbox-filters.ts';
 import { type Found, nameIn, ownIdIn, splitOthers } from '../mailboxes.ts';
 import { saveResult } from '../message-limit.ts';
 import { othersMailboxes } from '../others-listing.ts';
+import { relevancyOf, requireFuzzy } from '../relevancy.ts';
 import { asksModSeq, asksNumbers, type SearchView, searchQuery } from '../search-query.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
 import type { ImapSession } from '../session.ts';
@@ -36,8 +38,8 @@ export const multisearch = defineCommand({
     const { session } = context;
     const { returns, key, charset } = program;
     if (charset !== undefined && session.names.utf8 && !session.isRev2) throw new ImapBad('CHARSET is not allowed after UTF8=ACCEPT');
-    if (returns !== undefined && (returns.update || returns.context || returns.relevancy))
-      throw new ImapBad('RETURN option is not supported');
+    if (returns !== undefined && (returns.update || returns.context)) throw new ImapBad('RETURN option is not supported');
+    if (returns?.relevancy === true) requireFuzzy(key);
     const view = session.selected;
     const isSelectedOnly = sources === undefined || sources.every(({ kind }) => kind === 'SELECTED');
     if (view === undefined && (sources === undefined || sources.some(({ kind }) => kind === 'SELECTED')))
@@ -100,7 +102,7 @@ async function searchSelected(context: CommandContext, program: SearchProgram, v
     modSeqs[count++] = modSeqAtRow(words, at);
     return true;
   });
-  await answer(context, program, view, uids, modSeqs);
+  await answer(context, program, view, query, uids, modSeqs);
 }
 
 async function searchOther(context: CommandContext, program: SearchProgram, found: Found): Promise<void> {
@@ -116,7 +118,8 @@ async function searchOther(context: CommandContext, program: SearchProgram, foun
       ownEmailId: (id) => ownIdIn(access, id),
       recentUids: () => (recentFrom < uidNext ? runOf(recentFrom, uidNext - 1) : NO_UIDS),
     };
-    const uids = await access.search(info.id, searchQuery(program.key, meaning, session.env.now()), { within, signal });
+    const query = searchQuery(program.key, meaning, session.env.now());
+    const uids = await access.search(info.id, query, { within, signal });
     if (uids.length === 0) return;
     const state = await access.mail.state(info.id);
     const living = new Uint32Array(uids.length);
@@ -127,7 +130,7 @@ async function searchOther(context: CommandContext, program: SearchProgram, foun
       modSeqs[count++] = modSeqAtRow(words, at);
       return true;
     });
-    await answer(context, program, found, living.subarray(0, count), modSeqs.subarray(0, count));
+    await answer(context, program, found, query, living.subarray(0, count), modSeqs.subarray(0, count));
   } catch (error) {
     if (!(error instanceof MailError) || (error.code !== 'no-such-mailbox' && error.code !== 'not-selectable')) throw error;
   }
@@ -137,11 +140,17 @@ async function answer(
   context: CommandContext,
   { returns, key }: SearchProgram,
   { access, info }: Found,
+  query: SearchQuery,
   numbers: Uint32Array,
   modSeqs: Float64Array,
 ): Promise<void> {
   if (numbers.length === 0) return;
-  const items = esearchItems(returns, { numbers, modSeqs }, asksModSeq(key));
+  const { signal } = context;
+  const scores =
+    returns?.relevancy === true
+      ? await relevancyOf(query, numbers, (asked, within) => access.search(info.id, asked, { within, signal }))
+      : undefined;
+  const items = esearchItems(returns, { numbers, modSeqs, scores }, asksModSeq(key));
   if (items === '') return; // SAVE alone
   const { tag, session, respond } = context;
   const name = mailbox(nameIn(access, info.name), session.names);
