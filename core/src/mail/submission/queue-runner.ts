@@ -72,6 +72,8 @@ export class QueueRunner implements SubmissionQueue {
   readonly #cut = new AbortController();
   readonly #inFlight = new Map<string, Promise<void>>();
   readonly #resting = new Map<string, number>();
+  /** Due and not begun yet, earliest last: what a look has found beyond what could be begun. */
+  #ahead: { readonly id: string; readonly key: string }[] = [];
   #poked = new AbortController();
   #running: Promise<void> | undefined;
 
@@ -206,16 +208,22 @@ export class QueueRunner implements SubmissionQueue {
     const { rows, parts, settings } = this.#options;
     const now = parts.now();
     for (const [id, until] of this.#resting) if (until <= now) this.#resting.delete(id);
-    for (let after: string | undefined; ; ) {
-      const page = await rows.due(now, after, PAGE);
-      for (const { id, key } of page.rows) {
-        if (signal.aborted || this.#inFlight.size >= settings.queue.connections) return undefined; // who ends will poke
-        if (this.#inFlight.has(id) || this.#resting.has(id) || this.#lanes.isWaiting(id)) continue;
-        this.#begin(id, key);
+    const isFree = (): boolean => !signal.aborted && this.#inFlight.size < settings.queue.connections;
+    for (let after: string | undefined; isFree(); ) {
+      for (let next = this.#ahead.pop(); next !== undefined; next = this.#ahead.pop()) {
+        if (this.#isIdle(next.id)) this.#begin(next.id, next.key);
+        if (!isFree()) return undefined; // who ends will poke
       }
-      if (page.next === undefined) return page.later;
+      const page = await rows.due(now, after, PAGE);
+      this.#ahead = page.rows.filter(({ id }) => this.#isIdle(id)).reverse();
+      if (page.next === undefined && this.#ahead.length === 0) return page.later;
       after = page.next;
     }
+    return undefined;
+  }
+
+  #isIdle(id: string): boolean {
+    return !this.#inFlight.has(id) && !this.#resting.has(id) && !this.#lanes.isWaiting(id);
   }
 
   #begin(id: string, key: string): void {
