@@ -63,6 +63,18 @@ export interface StateDelta {
   readonly unboxed: readonly MailboxId[];
 }
 
+/** Of an account, in another store. */
+export interface Held {
+  readonly floor: Seq;
+  readonly contents: readonly NewContent[];
+  readonly dead: readonly DeadContent[];
+}
+/** A candidate of {@link Contents.sweep}; `at`: when it lost a message, ms since 1970. */
+export interface DeadContent {
+  readonly id: ContentId;
+  readonly at: number;
+}
+
 export interface Store {
   /** Other processes may commit too: what is in memory may lie behind the store, until a beacon or a look. */
   readonly shared?: true;
@@ -88,7 +100,7 @@ export interface Store {
    * Takes over what another store held: contents under the ids that they had (what is there already stays), and where the journal of an
    * account that has none begins. For moves between stores: nothing else writes to the account meanwhile.
    */
-  adopt(account: AccountId, held: { readonly floor: Seq; readonly contents: readonly NewContent[] }): Promise<void>;
+  adopt(account: AccountId, held: Held): Promise<void>;
   /** Removes journal, state, contents, derived pieces and records under `account/<id>/` of a deleted account. */
   erase(account: AccountId): Promise<void>;
   /** Everything handed to `saveState`, `prune` and the like has reached the disk. */
@@ -176,6 +188,8 @@ export interface Contents {
    * Run while nothing of the account is in flight. Returns how many went.
    */
   sweep(account: AccountId, live: ReadonlySet<number>, before: number): Promise<number>;
+  /** What {@link sweep} would look at some day, ascending by id. */
+  dead(account: AccountId, after: ContentId | 0, limit: number): Promise<readonly DeadContent[]>;
   /** All contents of an account, ascending by id, for fsck and re-encoding jobs. */
   list(
     account: AccountId,

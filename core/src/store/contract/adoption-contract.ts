@@ -12,17 +12,25 @@ export const adoptionCases: readonly Case[] = [
       const old = 123_456 as Parameters<typeof content>[0];
       for (let round = 0; round < 2; round++) {
         await saveState(store, ada, 40, [chunk(box(1), 0, 40, octets('c'))]);
-        await store.adopt(ada, { floor: 40, contents: [content(old)] });
+        await store.adopt(ada, { floor: 40, contents: [content(old)], dead: [{ id: old, at: 7 }] });
       }
       await assert.rejects(store.tail(ada, 0, 10), (error) => error instanceof JournalPruned && error.floor === 40);
       assert.deepEqual(await store.tail(ada, 40, 10), []);
       assert.deepEqual(await store.commit(proposal(ada, 1)), { done: false, head: 40 });
       await fill(store, ada, 41, 43);
-      await store.adopt(ada, { floor: 40, contents: [content(old)] });
+      await store.adopt(ada, { floor: 40, contents: [content(old)], dead: [{ id: old, at: 7 }] });
       assert.deepEqual(seqs(await store.tail(ada, 40, 10)), [41, 42, 43]);
       const again = await reopen();
       assert.deepEqual(await again.contents.meta(ada, [old], ['preview']), [{ preview: `preview ${old}` }]);
       assert.ok(again.contents.newId(ada) > old, 'ids that were taken over are not given out');
+      assert.deepEqual(await again.contents.dead(ada, 0, 10), [{ id: old, at: 7 }]);
+      const later = again.contents.newId(ada);
+      const before = Date.now();
+      assert.deepEqual(await again.commit(proposal(ada, 44, { contents: [content(later)], dead: [later] })), { done: true });
+      const dead = await again.contents.dead(ada, old, 10);
+      assert.ok(dead.length === 1 && dead[0]?.id === later && dead[0].at >= before);
+      assert.equal(await again.contents.sweep(ada, new Set(), 8), 1);
+      assert.deepEqual(await again.contents.dead(ada, 0, 10), dead);
       assert.deepEqual(await all(again.check()), []);
     },
   ],

@@ -124,9 +124,9 @@ export class MemoryContents implements Contents {
     this.#next = Math.max(this.#next, content.id + 1);
     if (!this.#contents.has(content.id)) this.add(account, content);
   }
-  bury(account: AccountId, dead: readonly ContentId[]): void {
+  bury(account: AccountId, dead: readonly ContentId[], at = this.#now()): void {
     const candidates = this.#dead.get(account) ?? new Map<ContentId, number>();
-    for (const id of dead) candidates.set(id, this.#now());
+    for (const id of dead) candidates.set(id, at);
     if (dead.length > 0) this.#dead.set(account, candidates);
   }
   erase(account: AccountId): void {
@@ -197,6 +197,13 @@ export class MemoryContents implements Contents {
     return gone;
   }
 
+  async dead(account: AccountId, after: ContentId | 0, limit: number) {
+    return [...(this.#dead.get(account) ?? [])]
+      .map(([id, at]) => ({ id, at }))
+      .filter(({ id }) => id > after)
+      .sort((one, two) => one.id - two.id)
+      .slice(0, limit);
+  }
   async list(account: AccountId, after: ContentId | 0, limit: number) {
     return [...this.#contents.values()]
       .filter((kept) => kept.account === account && kept.content.id > after)

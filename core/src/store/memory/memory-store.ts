@@ -1,8 +1,8 @@
 import { crc32 } from 'node:zlib';
 import type {
   AccountId,
+  Held,
   MailboxId,
-  NewContent,
   Outcome,
   Proposal,
   Seq,
@@ -122,12 +122,13 @@ export class MemoryStore implements Store {
     this.feed.forget(id, to);
   }
 
-  async adopt(id: AccountId, { floor, contents }: { readonly floor: Seq; readonly contents: readonly NewContent[] }): Promise<void> {
+  async adopt(id: AccountId, { floor, contents, dead }: Held): Promise<void> {
     this.#requireOpen();
     const account = this.#account(id);
     if (account.entries.length === 0) account.floor = Math.max(account.floor, floor);
     this.contents.requireBlobs(contents);
     for (const content of contents) this.contents.adopt(id, content);
+    for (const { id: content, at } of dead) this.contents.bury(id, [content], at);
   }
 
   async erase(account: AccountId): Promise<void> {

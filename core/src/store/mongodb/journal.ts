@@ -247,6 +247,13 @@ export class Journal {
     await this.#slots.updateMany({ _id: slot._id, k: slot.k }, change);
   }
 
+  /** Of a content's `w`: its entry is not in the journal, and cannot come any more. In doubt (pruned, its number free again): it was made. */
+  async wasNeverMade(account: AccountId, w: string, head: Seq): Promise<boolean> {
+    const [seq = '', token] = w.split('/');
+    const slot = await this.#slots.get(slotKey(account, Number.parseInt(seq, 16)), ['k']);
+    return slot === undefined ? Number.parseInt(seq, 16) > head : slot.k !== token && slot.k !== BEGUN;
+  }
+
   async erase(account: AccountId): Promise<void> {
     this.#heads.delete(account);
     await this.#slots.remove({ _id: accountRange(account) });

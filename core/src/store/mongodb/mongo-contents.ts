@@ -5,9 +5,11 @@ import type {
   ContentId,
   ContentMeta,
   Contents,
+  DeadContent,
   MetaColumn,
   NewContent,
   StoredContent,
+  StoredEntry,
   StoredMeta,
   StoredSegment,
 } from '../store.ts';
@@ -24,6 +26,7 @@ const BODY_PIECE_OCTETS = 255 * 1024;
 const PAGE = 500;
 const BODY_PAGE = 4;
 const SWEEP_PAGE = 500;
+const WRITE_PAGE = 100;
 const COLUMN_FIELD = {
   envelope: 'e',
   structure: 's',
@@ -71,11 +74,11 @@ export class MongoContents implements Contents {
    * Stores what a commit carries, before its slot. Nobody knows these contents until then.
    * @throws StoreUnavailable when one names a blob that is not there; what was stored is gone then, or will be swept
    */
-  async add(account: AccountId, contents: readonly NewContent[]): Promise<void> {
+  async add(account: AccountId, contents: readonly NewContent[], entry?: StoredEntry): Promise<void> {
     if (contents.length === 0) return;
     const docs: ContentDoc[] = [];
     const bodies: BodyDoc[] = [];
-    for (const content of contents) docs.push(docOf(account, content, bodies));
+    for (const content of contents) docs.push(docOf(account, content, bodies, entry));
     const naming = contents
       .filter(({ segments }) => segments.some(({ at }) => at === 'blob'))
       .map(async (content) => {
@@ -85,11 +88,17 @@ export class MongoContents implements Contents {
     try {
       // What a content names first, so that one which is there is whole, although a crash may leave it to the sweep.
       await settledAll([this.#putBodies(bodies), ...naming]);
-      await this.#contents.insertMany(docs);
+      await this.#write(docs);
     } catch (error) {
       await this.discard(account, contents);
       throw error;
     }
+  }
+  /** Over what an earlier try with another entry may have left. */
+  async #write(docs: readonly ContentDoc[]): Promise<void> {
+    const [only] = docs;
+    if (docs.length === 1 && only !== undefined && (await this.#contents.insert(only))) return;
+    for (let at = 0; at < docs.length; at += WRITE_PAGE) await this.#contents.put(docs.slice(at, at + WRITE_PAGE));
   }
   async #putBodies(bodies: readonly BodyDoc[]): Promise<void> {
     for (let at = 0; at < bodies.length; at += BODY_PAGE) await this.#bodies.put(bodies.slice(at, at + BODY_PAGE));
@@ -194,6 +203,28 @@ export class MongoContents implements Contents {
     await this.#contents.update({ _id: contentKey(account, id) }, { $set: { x: sealed }, $unset: ['e', 's', 'b', 'p', 'at', 'h', 'm'] });
   }
 
+  /** For moves: what is in slots is put together with what is in `dead`. */
+  async dead(account: AccountId, after: ContentId | 0, limit: number): Promise<readonly DeadContent[]> {
+    const found = new Map<ContentId, number>();
+    for (let from = accountRange(account).$gte; ; ) {
+      const page = await this.#journal.withDead(account, from, Number.MAX_SAFE_INTEGER, 50);
+      for (const slot of page) for (const id of await this.#journal.deadOf(slot)) found.set(id, slot.t);
+      const last = page.at(-1);
+      if (last === undefined) break;
+      from = last._id;
+    }
+    const range = { $gt: contentKey(account, after), $lt: accountRange(account).$lt };
+    for (const { _id, t } of await this.#dead.find({ _id: range }, { limit }))
+      found.set(contentOf(_id), Math.max(t, found.get(contentOf(_id)) ?? 0));
+    const sorted = [...found].filter(([id]) => id > after).sort(([one], [two]) => one - two);
+    return sorted.slice(0, limit).map(([id, at]) => ({ id, at }));
+  }
+  async bury(account: AccountId, dead: readonly DeadContent[]): Promise<void> {
+    await this.#dead.put(
+      dead.map(({ id, at }) => ({ _id: contentKey(account, id), t: at })),
+      't',
+    );
+  }
   async list(account: AccountId, after: ContentId | 0, limit: number) {
     const range = { $gt: contentKey(account, after), $lt: accountRange(account).$lt };
     const docs = limit < 1 ? [] : await this.#contents.find({ _id: range }, { limit, fields: ['n'] });
@@ -233,29 +264,20 @@ export class MongoContents implements Contents {
       gone += await this.#remove(dead.slice(at, at + SWEEP_PAGE).map((id) => contentKey(account, id)));
     return gone;
   }
-  /** Of commits that never came about, given out two days ago or earlier. What may still be wanted (it died lately) is spared. */
+  /** Of commits that never came about: their ids were given out two days ago or earlier, and their entry is another's, or nobody's. */
   async #sweepUnnamed(account: AccountId, live: ReadonlySet<number>, before: number): Promise<void> {
     const state = await this.#accounts.get(account, ['swept']);
-    const today = dayOf(Math.min(before, this.#now()));
-    const until = today - 1;
+    const until = dayOf(Math.min(before, this.#now())) - 1;
     if (state === undefined || state.swept >= until) return;
-    const spared = new Set<number>();
-    for (let after = accountRange(account).$gte; ; ) {
-      const page = await this.#journal.withDead(account, after, Number.MAX_SAFE_INTEGER, 50);
-      for (const slot of page) for (const id of await this.#journal.deadOf(slot)) spared.add(id);
-      const last = page.at(-1);
-      if (last === undefined) break;
-      after = last._id;
-    }
+    const head = await this.#journal.head(account);
     const end = contentKey(account, firstIdOf(until));
     for (let after = contentKey(account, Math.max(firstIdOf(state.swept), firstIdOf(1)) - 1); ; ) {
-      const page = await this.#contents.find({ _id: { $gt: after, $lt: end } }, { limit: SWEEP_PAGE, fields: ['n'] });
-      const unnamed = page.filter(({ _id }) => !live.has(contentOf(_id)) && !spared.has(contentOf(_id)));
-      if (unnamed.length > 0) {
-        const waiting = await this.#dead.find({ _id: { $in: unnamed.map(({ _id }) => _id) } }, { limit: unnamed.length });
-        const later = new Set(waiting.map(({ _id }) => _id));
-        await this.#remove(unnamed.filter(({ _id }) => !later.has(_id)).map(({ _id }) => _id));
+      const page = await this.#contents.find({ _id: { $gt: after, $lt: end } }, { limit: SWEEP_PAGE, fields: ['w'] });
+      const unnamed: string[] = [];
+      for (const { _id, w } of page) {
+        if (w !== undefined && !live.has(contentOf(_id)) && (await this.#journal.wasNeverMade(account, w, head))) unnamed.push(_id);
       }
+      if (unnamed.length > 0) await this.#remove(unnamed);
       const last = page.at(-1);
       if (last === undefined) break;
       after = last._id;
@@ -322,7 +344,7 @@ function joined(content: string, n: number, { l }: SegmentField, pieces: Readonl
 }
 
 /** @param bodies takes what lies apart */
-function docOf(account: AccountId, content: NewContent, bodies: BodyDoc[]): ContentDoc {
+function docOf(account: AccountId, content: NewContent, bodies: BodyDoc[], entry: StoredEntry | undefined): ContentDoc {
   const key = contentKey(account, content.id);
   const isApart = needsBodies(content);
   const g = content.segments.map((segment, n): SegmentField => {
@@ -335,7 +357,14 @@ function docOf(account: AccountId, content: NewContent, bodies: BodyDoc[]): Cont
     return { n: sizeOctets, l: data.length };
   });
   const { meta, codecs } = content;
-  const base = { _id: key, n: content.sizeOctets, o: content.bodyOffset, g, ...(codecs.length === 0 ? {} : { c: codecs }) };
+  const base = {
+    _id: key,
+    n: content.sizeOctets,
+    o: content.bodyOffset,
+    g,
+    ...(entry === undefined ? {} : { w: `${entry.seq.toString(16)}/${entry.token}` }),
+    ...(codecs.length === 0 ? {} : { c: codecs }),
+  };
   if ('sealed' in meta) return { ...base, x: meta.sealed };
   const { envelope, structure, body, preview, sentAt, head, parts } = meta;
   return { ...base, e: envelope, s: structure, b: body, p: preview, at: sentAt, h: head, m: parts };

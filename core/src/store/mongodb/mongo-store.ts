@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type {
   AccountId,
+  Held,
   MailboxId,
-  NewContent,
   Outcome,
   Proposal,
   Seq,
@@ -110,7 +110,7 @@ export class MongoStore implements Store {
     const head = await this.journal.headFor(account, entry.seq);
     if (entry.seq !== head + 1) return { done: false, head };
     try {
-      await this.contents.add(account, contents);
+      await this.contents.add(account, contents, entry);
     } catch (error) {
       // Contents that landed without their slot are known to nobody.
       throw error instanceof OutcomeUnknown ? new StoreUnavailable(error.message, { cause: error }) : error;
@@ -158,12 +158,13 @@ export class MongoStore implements Store {
     return this.#track(this.feed.pinned(account).then((pin) => this.journal.prune(account, upTo, pin)));
   }
 
-  adopt(account: AccountId, { floor, contents }: { readonly floor: Seq; readonly contents: readonly NewContent[] }): Promise<void> {
-    return this.#track(this.#adopt(account, floor, contents));
+  adopt(account: AccountId, held: Held): Promise<void> {
+    return this.#track(this.#adopt(account, held));
   }
-  async #adopt(account: AccountId, floor: Seq, contents: readonly NewContent[]): Promise<void> {
+  async #adopt(account: AccountId, { floor, contents, dead }: Held): Promise<void> {
     if (floor > 0) await this.journal.begin(account, floor);
     await this.contents.add(account, contents);
+    await this.contents.bury(account, dead);
     await passId(
       this.collections.counters,
       contents.reduce((most, { id }) => Math.max(most, id), 0),

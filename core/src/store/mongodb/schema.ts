@@ -57,6 +57,8 @@ export interface SegmentField {
 /** Immutable but for resealing. `_id`: account/content. Sealed: `x`; else envelope, structure, body, preview, date, head, parts. */
 export interface ContentDoc extends Doc {
   readonly n: number;
+  /** Seq (hex) and token of the entry that it came with: whether that was ever made tells what a crash has left. */
+  readonly w?: string;
   readonly c?: readonly string[];
   readonly o: number;
   readonly e?: string;

@@ -82,6 +82,7 @@ export type WriteOp =
       readonly account: string;
       readonly floor: number;
       readonly contents: readonly PackedContent[];
+      readonly dead: readonly { readonly id: number; readonly at: number }[];
       readonly at: number;
     }
   | { readonly op: 'prune'; readonly account: string; readonly upTo: number }

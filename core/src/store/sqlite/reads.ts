@@ -56,6 +56,7 @@ export class Reads {
   readonly #allRecords;
   readonly #list;
   readonly #dead;
+  readonly #deadList;
   /** By the mask of columns: at most 2^7. */
   readonly #meta = new Map<number, Query>();
 
@@ -104,6 +105,10 @@ export class Reads {
          UNION ALL
          SELECT id, size FROM meta WHERE id > max(?2, (SELECT upto FROM filled)) AND account = (SELECT id FROM a)
        ) ORDER BY id LIMIT ?3`,
+    );
+    this.#deadList = prepare<[content: number, at: number]>(
+      database,
+      'SELECT content, at FROM dead WHERE account = (SELECT id FROM account WHERE name = ?) AND content > ? ORDER BY content LIMIT ?',
     );
     this.#dead = prepare<[content: number]>(
       database,
@@ -166,6 +171,9 @@ export class Reads {
 
   listContents(account: AccountId, after: number, limit: number): { readonly id: ContentId; readonly sizeOctets: number }[] {
     return this.#list.all(account, after, limit).map(([id, sizeOctets]) => ({ id: id as ContentId, sizeOctets }));
+  }
+  deadList(account: AccountId, after: number, limit: number): { readonly id: ContentId; readonly at: number }[] {
+    return this.#deadList.all(account, after, limit).map(([id, at]) => ({ id: id as ContentId, at }));
   }
   deadContents(account: AccountId, after: number, before: number, limit: number): number[] {
     return this.#dead.all(account, after, before, limit).map(([content]) => content);

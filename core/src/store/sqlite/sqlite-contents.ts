@@ -1,4 +1,4 @@
-import type { AccountId, ContentId, Contents, MetaColumn, StoredContent, StoredMeta } from '../store.ts';
+import type { AccountId, ContentId, Contents, DeadContent, MetaColumn, StoredContent, StoredMeta } from '../store.ts';
 import { StoreDamaged } from '../store.ts';
 import type { BlobFiles } from './blob-files.ts';
 import type { BodyReads } from './body-reads.ts';
@@ -30,6 +30,9 @@ export class SqliteContents implements Contents {
 
   newId(_account: AccountId): ContentId {
     return this.#next++ as ContentId;
+  }
+  async dead(account: AccountId, after: ContentId | 0, limit: number): Promise<readonly DeadContent[]> {
+    return this.#reads.deadList(account, after, limit);
   }
   /** Ids up to this one were given out by another store. */
   passId(id: number): void {

@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type {
   AccountId,
+  Held,
   MailboxId,
-  NewContent,
   Outcome,
   Proposal,
   RecordRow,
@@ -183,11 +183,11 @@ export class SqliteStore implements Store {
     await this.#queue.submit({ op: 'state', account, applied: snapshot.applied, data: snapshot.data, unboxed });
   }
 
-  async adopt(account: AccountId, { floor, contents }: { readonly floor: Seq; readonly contents: readonly NewContent[] }): Promise<void> {
+  async adopt(account: AccountId, { floor, contents, dead }: Held): Promise<void> {
     const files: FileFirst[] = [];
     const packed = contents.map((content) => packContent(account, content, files));
     if (files.length > 0) await Promise.all(files.map(({ id, data }) => this.blobs.putFile(id, data)));
-    await this.#queue.submit({ op: 'adopt', account, floor, contents: packed, at: this.#now() });
+    await this.#queue.submit({ op: 'adopt', account, floor, contents: packed, dead, at: this.#now() });
     this.contents.passId(contents.reduce((most, { id }) => Math.max(most, id), 0));
   }
 

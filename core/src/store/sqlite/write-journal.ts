@@ -183,6 +183,7 @@ export class JournalWrites {
     const found = this.#find(op.account);
     if (found !== undefined && found.head <= found.floor && op.floor > found.floor) this.#setFloor.run(op.floor, account);
     for (const content of op.contents) if (!this.#contents.has(content.id)) this.#contents.add(account, content, op.at);
+    for (const { id, at } of op.dead) this.#addDead.run(account, id, at);
     return null;
   }
 
