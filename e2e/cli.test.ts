@@ -73,6 +73,14 @@ async function accountCommands(pochard: Pochard): Promise<void> {
   assert.match(await ok(pochard(['app-password', 'revoke', 'ada@example.test', appId])), /revoked/);
   await fails(pochard(['app-password', 'revoke', 'ada@example.test', appId]), 1, /no such app password/);
   assert.equal(await ok(pochard(['app-password', 'list', 'ada@example.test'])), '');
+  assert.equal(await ok(pochard(['mailbox', 'acl', 'ada@example.test', 'INBOX'])), '');
+  await ok(pochard(['mailbox', 'acl', 'ada@example.test', 'INBOX', 'grüße', 'lrs']));
+  await ok(pochard(['mailbox', 'acl', 'ada@example.test', 'INBOX', 'anyone', 'l']));
+  await fails(pochard(['mailbox', 'acl', 'ada@example.test', 'INBOX', 'anyone', 'lz']), 1, /[Nn]ot rights/);
+  await fails(pochard(['mailbox', 'acl', 'ada@example.test', 'INBOX', 'nobody', 'l']), 1, /No such user/);
+  await fails(pochard(['mailbox', 'acl', 'ada@example.test', 'Nowhere']), 1, /No such mailbox/);
+  await ok(pochard(['mailbox', 'acl', 'ada@example.test', 'INBOX', 'anyone', 'none']));
+  assert.match(await ok(pochard(['mailbox', 'acl', 'ada@example.test', 'INBOX'])), /^gr.* lrs\n$/);
   assert.match(await ok(pochard(['account', 'delete', 'grüße'])), /would be removed/);
   assert.match(await ok(pochard(['account', 'delete', 'grüße', '--yes'])), /removed/);
   assert.equal((await ok(pochard(['account', 'list']))).split('\n').length, 2);

@@ -248,7 +248,7 @@ class ServerParts implements RunningServer {
   async #openHttp(): Promise<void> {
     const { config, log } = this.#options;
     if (config.http.listeners.length === 0) return;
-    const { accounts, delivery, submissions, submissionQueue, spool, events } = this.mail.services;
+    const { accounts, delivery, submissions, submissionQueue, spool, events, sharing } = this.mail.services;
     const { hooks, services } = this.mail;
     const administrator = createActor({ type: 'admin', name: 'api' });
     const clients = new HttpClients();
@@ -259,6 +259,7 @@ class ServerParts implements RunningServer {
       delivery,
       submissions,
       submissionQueue,
+      sharing,
       spool,
       administrator,
       hooks,

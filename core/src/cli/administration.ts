@@ -16,6 +16,7 @@ import type {
   QueuedSubmission,
   SubmissionQueue,
 } from '../mail/services.ts';
+import type { AclAdministration, AclEntry } from '../mail/sharing/acl-administration.ts';
 
 export interface NewMessage {
   readonly mailbox: string;
@@ -39,6 +40,8 @@ export interface AppPasswordAdministration {
   revoke(id: AccountRecord['id'], appPasswordId: string): Promise<void>;
 }
 export interface Administration {
+  /** Of mailboxes by name. */
+  readonly acl: Pick<AclAdministration, 'list' | 'set'>;
   readonly plugins: PluginInspection;
   readonly appPasswords: AppPasswordAdministration;
   readonly queue: SubmissionQueue;
@@ -169,6 +172,16 @@ class RemoteAdministration implements Administration {
     for (const flag of flags) query.append('flag', flag);
     await this.#send('POST', `/v1/accounts/${id}/messages?${query}`, octets, 'message/rfc822');
   }
+  readonly acl: Administration['acl'] = {
+    list: async (id, mailbox) => {
+      const reply = await this.#json('GET', `/v1/accounts/${id}/acl?${new URLSearchParams({ mailbox })}`);
+      return (reply as { readonly entries: readonly AclEntry[] }).entries;
+    },
+    set: async (id, mailbox, { identifier, rights }) => {
+      const path = `/v1/accounts/${id}/acl/${encodeURIComponent(identifier)}?${new URLSearchParams({ mailbox })}`;
+      await this.#json('PUT', path, { rights });
+    },
+  };
   readonly appPasswords: AppPasswordAdministration = {
     create: async (id, { expiresAt, ...rest }) => {
       const body = expiresAt === undefined ? rest : { ...rest, expiresAt: new Date(expiresAt).toISOString() };

@@ -3,6 +3,7 @@ import { createLogger } from '../config/logger.ts';
 import type { Config } from '../config/schema.ts';
 import { PluginAdministration } from '../mail/plugin-administration.ts';
 import type { AccountRecord, NewAccount } from '../mail/services.ts';
+import { AclAdministration } from '../mail/sharing/acl-administration.ts';
 import { type OpenMail, openMail } from '../open-mail.ts';
 import { createActor } from '../plugins/identities.ts';
 import type { Administration, AppPasswordAdministration, BulkOutcome, NewMessage, PluginInspection } from './administration.ts';
@@ -17,6 +18,7 @@ class LocalAdministration implements Administration {
   readonly #messageOctets: number;
   readonly plugins: PluginInspection;
   readonly #actor = createActor({ type: 'admin', name: 'command line' });
+  readonly acl: Administration['acl'];
   readonly appPasswords: AppPasswordAdministration = {
     create: (id, wanted) => this.#accounts.createAppPassword(id, wanted),
     list: (id) => this.#accounts.appPasswords(id),
@@ -26,6 +28,7 @@ class LocalAdministration implements Administration {
     this.#mail = mail;
     this.#messageOctets = messageOctets;
     const plugins = new PluginAdministration({ hooks: mail.hooks, services: mail.services, administrator: this.#actor });
+    this.acl = new AclAdministration({ services: mail.services, administrator: this.#actor });
     this.plugins = {
       list: async () => plugins.list(),
       explain: (what, name) => plugins.explain(what, name),

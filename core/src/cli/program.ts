@@ -11,6 +11,7 @@ import { accountCommands, type WithAdministration } from './account-commands.ts'
 import { remoteAdministration, runningServer } from './administration.ts';
 import { appPasswordCommands } from './app-password-commands.ts';
 import { importCommand } from './import-command.ts';
+import { mailboxCommands } from './mailbox-commands.ts';
 import { type Terminal, UsageError } from './output.ts';
 import { foreignCommand, pluginCommands, runForeign } from './plugin-commands.ts';
 import { queueCommands } from './queue-commands.ts';
@@ -109,6 +110,7 @@ export async function run(args: readonly string[], parts: ProgramParts): Promise
     });
   accountCommands(program, withAdministration, terminal);
   appPasswordCommands(program, withAdministration, terminal);
+  mailboxCommands(program, withAdministration, terminal);
   pluginCommands(program, withAdministration, terminal);
   queueCommands(program, withAdministration, terminal);
   importCommand(program, withAdministration, terminal, async () => (await loadConfig(sources())).limits.messageOctets);

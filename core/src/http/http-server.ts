@@ -9,6 +9,7 @@ import { Ajv } from 'ajv';
 import fastify from 'fastify';
 import Type from 'typebox';
 import { accountRoutes } from './accounts.ts';
+import { type AclRouteOptions, aclRoutes } from './acl.ts';
 import { appPasswordRoutes } from './app-passwords.ts';
 import { createTokenCheck } from './bearer-token.ts';
 import { deliveryRoutes } from './deliveries.ts';
@@ -21,7 +22,7 @@ import { sendProblem } from './replies.ts';
 import type { Api } from './resources.ts';
 import { type SubmissionRouteOptions, submissionRoutes } from './submissions.ts';
 
-export interface HttpServerOptions extends SubmissionRouteOptions, PluginRouteOptions, MeOptions {
+export interface HttpServerOptions extends SubmissionRouteOptions, PluginRouteOptions, MeOptions, AclRouteOptions {
   readonly token: string;
   readonly version: string;
   readonly translate: TranslateEntry;
@@ -82,6 +83,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Api>
     accountRoutes(api, options);
     appPasswordRoutes(api, options);
     mailboxRoutes(api, options);
+    aclRoutes(api, options);
     // Raw messages are streams, however large.
     api.addContentTypeParser('message/rfc822', (_request, payload, done) => done(null, payload));
     deliveryRoutes(api, options);

@@ -50,6 +50,7 @@ async function api(t: TestContext, plugins: readonly GivenPlugin[]) {
     submissions: mail.submissions,
     submissionQueue: mail.submissionQueue,
     spool: mail.spool,
+    sharing: mail.sharing,
     administrator,
     hooks: mail.hooks,
     plugins: new PluginAdministration({ hooks: mail.hooks, services: mail, administrator }),
