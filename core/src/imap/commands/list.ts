@@ -42,6 +42,10 @@ export const list = defineCommand({
     for (const info of access.mail.mailboxes()) boxes.set(info.name, { access, info });
     const selected = selectedNames(request, boxes, subscribed);
     // Superiors of a match that are no match themselves (RECURSIVEMATCH, RFC 5258 §3.5).
+    const matchedBy = ['SUBSCRIBED' as const, 'SPECIAL-USE' as const]
+      .filter((option) => request.selection.has(option))
+      .map((option) => `"${option}"`)
+      .join(' ');
     const withInferiors = request.selection.has('RECURSIVEMATCH') ? inferiorsOf(selected) : new Set<string>();
     for (const name of sorted(new Set([...selected, ...withInferiors]))) {
       if (!isListed(name)) continue;
@@ -50,7 +54,7 @@ export const list = defineCommand({
         boxes.has(name) && found === undefined
           ? levelAttributes(request, subscribed.has(name))
           : attributesOf(found?.info, request, subscribed.has(name));
-      const childInfo = withInferiors.has(name) ? ' ("CHILDINFO" ("SUBSCRIBED"))' : '';
+      const childInfo = withInferiors.has(name) ? ` ("CHILDINFO" (${matchedBy}))` : '';
       respond.untagged(`LIST (${attributes.join(' ')}) "/" ${mailbox(name, context.session.names)}${childInfo}`);
       if (found !== undefined) await writeAfter(context, found, request);
     }

@@ -67,6 +67,12 @@ test('LIST: the delimiter, references, wildcards, selection and return options',
     '* LIST (\\HasChildren) "/" "a" ("CHILDINFO" ("SUBSCRIBED"))',
     '$ OK LIST done',
   );
+  await client.run('CREATE x/y/z (USE (\\Junk))');
+  await client.expect(
+    'LIST (SPECIAL-USE RECURSIVEMATCH) "" x',
+    '* LIST (\\HasChildren) "/" "x" ("CHILDINFO" ("SPECIAL-USE"))',
+    '$ OK LIST done',
+  );
   await client.expect('LIST "" a/b/* RETURN (SUBSCRIBED CHILDREN)', '* LIST (\\HasNoChildren \\Subscribed) "/" "a/b/c"', '$ OK LIST done');
   await client.expect(
     'LIST "" a RETURN (STATUS (MESSAGES UNSEEN))',
