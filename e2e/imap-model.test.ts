@@ -31,8 +31,10 @@ test('sessions are told what happens, when they may be told', { timeout: 60_000 
     [FRESH_SEED, 3],
     [FRESH_SEED + 1, 4],
   ] as const) {
-    const { steps, commands, byName } = await runModel(await account(), { seed, sessions, forMs: SECONDS * 1_000 });
-    console.error(`model: seed ${seed}, ${sessions} sessions: ${steps} steps, ${commands} commands`);
+    const { steps, commands, byName, slowestMs } = await runModel(await account(), { seed, sessions, forMs: SECONDS * 1_000 });
+    console.error(
+      `model: seed ${seed}, ${sessions} sessions: ${steps} steps, ${commands} commands, slowest step ${Math.round(slowestMs)} ms`,
+    );
     if (SECONDS > 10) console.error([...byName].map(([name, count]) => `${name} ${count}`).join(', '));
   }
 });

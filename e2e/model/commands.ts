@@ -24,6 +24,8 @@ export interface ModelCommand {
   readonly literals?: readonly Buffer[];
   /** What may have become of the account; absent: nothing changes. */
   outcomes?(truth: Truth): Truth[];
+  /** The same where others may come in between its looking and its doing. */
+  amongOthers?(truth: Truth): Truth[];
   /** The answer, when nothing else ran. `truth` is from before. @throws RuleBroken */
   check?(answer: Answer, truth: Truth, after: Truth): void;
   /** What the client knows from now on without being told. */
@@ -309,6 +311,12 @@ export function copy({ dice }: World, view: SessionView): ModelCommand {
       const [name, box] = boxOf(truth, view);
       const there = new Set(living(box, uids).keys());
       return [isMove ? moved(truth, name, there, to) : copied(truth, name, there, to)];
+    },
+    amongOthers(truth) {
+      if ((isMove && readOnly) || !truth.has(to)) return [truth];
+      const [name, box] = boxOf(truth, view);
+      const there = new Set(living(box, uids).keys()); // what is left of them, and COPYUID says which
+      return [isMove ? moved(truth, name, there, to) : copied(truth, name, there, to), truth];
     },
     check(answer, truth, after) {
       const box = boxOf(truth, view)[1];

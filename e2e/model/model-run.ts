@@ -41,6 +41,8 @@ export interface ModelResult {
   readonly steps: number;
   readonly commands: number;
   readonly byName: ReadonlyMap<string, number>;
+  /** Of a step, with everything that is looked at after it. */
+  readonly slowestMs: number;
 }
 
 const LOG_LINES = 150;
@@ -83,6 +85,7 @@ class ModelRun {
   #truth: Truth = new Map();
   #ids = 0;
   #commands = 0;
+  #slowestMs = 0;
 
   constructor(transport: ModelTransport, options: ModelOptions) {
     this.#transport = transport;
@@ -104,10 +107,12 @@ class ModelRun {
     const end = Date.now() + forMs;
     while (Date.now() < end && this.steps < steps) {
       this.steps += 1;
+      const began = performance.now();
       await this.#step();
+      this.#slowestMs = Math.max(this.#slowestMs, performance.now() - began);
     }
     await this.#finish();
-    return { steps: this.steps, commands: this.#commands, byName: this.#byName };
+    return { steps: this.steps, commands: this.#commands, byName: this.#byName, slowestMs: this.#slowestMs };
   }
 
   async #connect(index: number): Promise<SessionView> {
@@ -205,7 +210,8 @@ class ModelRun {
     const before = this.#truth;
     const outcomes = orders(commands.map(({ command }) => command)).flatMap((order) => {
       let truths: Truth[] = [before];
-      for (const command of order) truths = truths.flatMap((truth) => command.outcomes?.(truth) ?? [truth]);
+      for (const command of order)
+        truths = truths.flatMap((truth) => (command.amongOthers ?? command.outcomes)?.call(command, truth) ?? [truth]);
       return truths;
     });
     this.log.push(`-- at once: ${commands.map(({ name, command }) => `${name} ${command.line}`).join(' | ')}`);
@@ -232,7 +238,7 @@ class ModelRun {
     const kind = this.#dice.next();
     if (kind < 0.2) return append(world, session);
     if (kind < 0.5) return store(world, session);
-    if (kind < 0.65) return withRefusal(copy(world, session));
+    if (kind < 0.65) return copy(world, session);
     if (kind < 0.85) return expunge(world, session);
     if (kind < 0.92) return { line: 'NOOP' };
     return search(world, session);
@@ -489,11 +495,6 @@ function trueMessage(line: string): TrueMessage | undefined {
   const flags = /FLAGS \(([^)]*)\)/.exec(line)?.[1];
   if (uid === undefined || date === undefined || modSeq === undefined || flags === undefined) return undefined;
   return { uid: Number(uid), id: idOf(date), flags: flagText(flags.split(' ')), modSeq: Number(modSeq) };
-}
-
-/** What others do meanwhile may make it refuse after it has looked, too. */
-function withRefusal(command: ModelCommand): ModelCommand {
-  return { ...command, outcomes: (truth) => [...(command.outcomes?.(truth) ?? [truth]), truth] };
 }
 
 function orders<T>(things: readonly T[]): T[][] {
