@@ -317,6 +317,9 @@ class ServerParts implements RunningServer {
     gauge('pochard_bus_connected', '0: other instances are not heard for now', () => (this.mail.bus.isConnected ? 1 : 0));
     gauge('pochard_accounts_loaded', 'Accounts in memory', () => this.mail.mails.gauges.accounts);
     gauge('pochard_accounts_unsaved', 'Accounts with entries that are in the journal only', () => this.mail.mails.gauges.unsaved);
+    const { submissionQueue } = this.mail.services;
+    gauge('pochard_submissions_in_flight', 'Submissions being sent or delivered', () => submissionQueue.gauges.messages);
+    gauge('pochard_submission_connections', 'Open connections to other mail servers', () => submissionQueue.gauges.connections);
     gauge('pochard_packed_octets', 'Octets of packed mailbox state in memory', () => this.mail.mails.gauges.packedOctets);
   }
 
