@@ -71,9 +71,9 @@ async function setPlugins(server: TestServer, plugins: readonly object[]): Promi
 async function reloaded(server: TestServer, sign: RegExp): Promise<void> {
   const count = async () => (await server.log()).match(new RegExp(sign, 'g'))?.length ?? 0;
   const before = await count();
-  server.child.kill('SIGHUP');
+  server.signal('SIGHUP');
   for (const until = Date.now() + 15_000; Date.now() < until; ) {
-    if ((await count()) > before) return;
+    if ((await count()) >= before + server.processes) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error(`no ${String(sign)} in the log:\n${(await server.log()).slice(-2000)}`);

@@ -43,9 +43,7 @@ export async function startInstances(t: TestContext, options: DistributedOptions
       // One certificate and one administrator's token, as behind a load balancer.
       for (const shared of ['api-token', 'tls']) await cp(join(data, shared), join(own, shared), { recursive: true });
     }
-    started.push(
-      await startInstance(t, { ...rest, config, data: own, configFile: join(data, n === 1 ? 'pochard.yaml' : `pochard-${n}.yaml`) }),
-    );
+    started.push(await startInstance(t, { ...rest, config, data: own, configFile: join(data, 'pochard.yaml') }));
   }
   return started;
 }
@@ -83,6 +81,14 @@ class BalancedServer extends TestServer {
     if (first === undefined) throw new Error('no instances');
     super(first.child, first.data, listeners, first.token);
     this.instances = instances;
+  }
+  override async metric(name: string): Promise<number> {
+    let sum = 0;
+    for (const instance of this.instances) sum += await instance.metric(name);
+    return sum;
+  }
+  override get processes(): number {
+    return this.instances.length;
   }
   override signal(name: NodeJS.Signals): void {
     for (const instance of this.instances) instance.signal(name);

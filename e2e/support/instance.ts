@@ -82,6 +82,17 @@ export class TestServer {
   async log(): Promise<string> {
     return readFile(join(this.data, 'server.log'), 'utf8');
   }
+  /** Of a metric without labels, or with any. */
+  async metric(name: string): Promise<number> {
+    const text = await (await this.api('GET', '/v1/metrics')).text();
+    let sum = 0;
+    for (const [, value] of text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'gm'))) sum += Number(value);
+    return sum;
+  }
+  /** Instances, each with a log. */
+  get processes(): number {
+    return 1;
+  }
   signal(name: NodeJS.Signals): void {
     this.child.kill(name);
   }
