@@ -100,12 +100,6 @@ export class ResponseReader {
     return true;
   }
 
-  takeRest(): string {
-    const rest = this.#line.slice(this.at);
-    this.at = this.#line.length;
-    return rest;
-  }
-
   /** @throws Error when it is not there; `pattern` is sticky */
   take(pattern: RegExp): RegExpExecArray {
     pattern.lastIndex = this.at;

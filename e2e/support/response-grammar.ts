@@ -273,10 +273,18 @@ const responses: ReadonlyMap<string, Rule> = new Map<string, Rule>([
       reader.take(SET);
     },
   ],
-  ['MYRIGHTS', (reader) => void reader.takeRest()],
-  ['ACL', (reader) => void reader.takeRest()],
-  ['LISTRIGHTS', (reader) => void reader.takeRest()],
+  ['MYRIGHTS', astrings(2, 2)],
+  ['ACL', astrings(1, Number.POSITIVE_INFINITY)], // RFC 4314 §3.6
+  ['LISTRIGHTS', astrings(3, Number.POSITIVE_INFINITY)],
 ]);
+
+function astrings(least: number, most: number): Rule {
+  return (reader) => {
+    let count = 0;
+    for (; !reader.isAtEnd && count < most; count += 1) after(astring)(reader);
+    if (count < least) throw new Error(`${count} strings of ${least}`);
+  };
+}
 
 function after(rule: Rule): Rule {
   return (reader) => {
