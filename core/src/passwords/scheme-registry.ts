@@ -58,7 +58,7 @@ export class SchemeRegistry {
     if (label !== '') return this.#named({ name: label.toUpperCase(), encoding: encodingOf(suffix), encoded: rest });
 
     const scheme = this.#looksLike(text);
-    if (scheme === undefined) throw new PasswordError('invalid-stored', 'stored password has no known scheme');
+    if (scheme === undefined) throw new PasswordError('invalid-stored', unsupportedCrypt(text) ?? 'stored password has no known scheme');
     return { scheme, stored: { name: properName(scheme, text), encoding: undefined, encoded: text } };
   }
 
@@ -72,13 +72,28 @@ export class SchemeRegistry {
     const stored: StoredPassword = isText && labelled.encoding !== undefined ? textWithin(labelled) : labelled;
     // OpenLDAP writes {CRYPT}, and Dovecot reads any {...-CRYPT}, before any modular format: the value tells more than the name.
     const scheme = (isAnyCrypt ? this.#looksLike(stored.encoded) : undefined) ?? named;
-    if (scheme === undefined) throw invalidStored(name, 'no known kind of crypt string');
+    if (scheme === undefined) throw invalidStored(name, unsupportedCrypt(stored.encoded) ?? 'no known kind of crypt string');
     return { scheme, stored: scheme.names.includes(name) ? stored : { ...stored, name: properName(scheme, stored.encoded) } };
   }
 
   #looksLike(text: string): PasswordScheme | undefined {
     return this.#bare.find(({ prefixes, bareForm }) => prefixes.some((prefix) => text.startsWith(prefix)) || bareForm?.test(text));
   }
+}
+
+/** Kinds of crypt(3) that exist and are not checked here: no library for Node has them. */
+const UNSUPPORTED: readonly (readonly [prefix: string, name: string])[] = [
+  ['$y$', 'yescrypt ($y$)'],
+  ['$gy$', 'gost-yescrypt ($gy$)'],
+  ['$7$', 'scrypt ($7$)'],
+  ['$sm3$', 'sm3crypt ($sm3$)'],
+  ['$md5', 'SunMD5 ($md5)'],
+  ['$sha1$', 'sha1crypt ($sha1$)'],
+  ['_', 'BSDi DES (_)'],
+];
+function unsupportedCrypt(text: string): string | undefined {
+  const found = UNSUPPORTED.find(([prefix]) => text.startsWith(prefix));
+  return found === undefined ? undefined : `${found[1]} is not supported: such a password has to be set anew`;
 }
 
 function hasBareForm({ prefixes, bareForm }: PasswordScheme): boolean {

@@ -274,3 +274,20 @@ test('the page about password schemes names every scheme, its strength and every
     );
   }
 });
+
+test('a kind of crypt that is not supported is named, so that the administrator knows what to do', async (t) => {
+  const passwords = new Passwords({
+    argon2: { memoryKib: 7_168, passes: 1, parallelism: 1 },
+    threads: 1,
+    queue: 8,
+    allowWeakSchemes: true,
+  });
+  t.after(() => passwords.close());
+  for (const stored of ['$y$j9T$abcdefgh$0123456789', '{CRYPT}$y$j9T$abcdefgh$0123456789', '{SHA512-CRYPT}$y$j9T$x$y']) {
+    const verified = passwords.verify(Buffer.from('x'), stored, new AbortController().signal);
+    await assert.rejects(verified, {
+      code: 'invalid-stored',
+      message: stored.startsWith('{SHA') ? /./ : /yescrypt \(\$y\$\) is not supported/,
+    });
+  }
+});
