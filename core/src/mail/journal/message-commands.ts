@@ -74,14 +74,20 @@ function computeAppend(
   draft.checkUids(target, items.length);
   const uids: number[] = [];
   const may = guest === undefined ? undefined : guestFlags(draft, box, guest);
-  const seen = new UidRunsBuilder();
+  const seen = may === undefined ? undefined : new UidRunsBuilder();
   for (const [n, item] of items.entries()) uids.push(known?.[n]?.uid ?? placeItem(draft, target, item, may, seen));
   pushMarks(draft, box, may, seen);
   return { seq: items.length === 0 ? draft.head : draft.seq, uidValidity: target.record.uidValidity, uids, duplicate: false };
 }
 
 /** Flags that a guest may not set are left out (RFC 4314 §4); his own \Seen is collected in `seen`. */
-function placeItem(draft: Draft, target: BoxDraft, item: AppendItem, may: GuestFlags | undefined, seen: UidRunsBuilder): number {
+function placeItem(
+  draft: Draft,
+  target: BoxDraft,
+  item: AppendItem,
+  may: GuestFlags | undefined,
+  seen: UidRunsBuilder | undefined,
+): number {
   const mask = may?.mask ?? 0xffff_ffff;
   const { bits: asked, added } = resolveFlags(item.flags, target.keywords, mask >>> FIRST_KEYWORD_BIT === 0 ? 'skip' : 'add');
   const bits = (asked & mask) >>> 0;
@@ -95,12 +101,12 @@ function placeItem(draft: Draft, target: BoxDraft, item: AppendItem, may: GuestF
     flags: bits,
   };
   const uid = draft.place(target, message, item.key);
-  if ((asked & SEEN) !== 0 && may?.ownSeen !== undefined) seen.push(uid);
+  if ((asked & SEEN) !== 0 && may?.ownSeen !== undefined) seen?.push(uid);
   return uid;
 }
 
-function pushMarks(draft: Draft, box: MailboxId, may: GuestFlags | undefined, seen: UidRunsBuilder): void {
-  if (seen.isEmpty || may?.ownSeen === undefined || !hasRoomForMarks(draft, box, may.ownSeen)) return;
+function pushMarks(draft: Draft, box: MailboxId, may: GuestFlags | undefined, seen: UidRunsBuilder | undefined): void {
+  if (seen === undefined || seen.isEmpty || may?.ownSeen === undefined || !hasRoomForMarks(draft, box, may.ownSeen)) return;
   draft.push({ op: 'seen', box, who: may.ownSeen.id, uids: seen.done(), seen: true });
 }
 
@@ -422,7 +428,7 @@ export function replaceCommand(
       draft.checkSize(item.content.sizeOctets);
       draft.checkQuota(item.content.sizeOctets - plan.octets, 0, limits);
       draft.checkUids(target, 1);
-      const seen = new UidRunsBuilder();
+      const seen = may === undefined ? undefined : new UidRunsBuilder();
       const placed = placeItem(draft, target, item, may, seen);
       pushMarks(draft, to, may, seen);
       pushGone(draft, box, plan, 'replace');
