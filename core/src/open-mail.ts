@@ -13,6 +13,7 @@ import { StoreAccountMails } from './mail/journal/account-mails.ts';
 import { createMailServices, type RunningMailServices } from './mail/mail-services.ts';
 import type { MailSettings, SubmissionSettings } from './mail/settings.ts';
 import { openSpool } from './mail/spool.ts';
+import { isHalfMoved } from './mail/store-move.ts';
 import { AddressSet } from './net/address.ts';
 import { LoginThrottle } from './net/throttle.ts';
 import { CredentialCache } from './passwords/credential-cache.ts';
@@ -54,6 +55,10 @@ export async function openMail(options: OpenMailOptions): Promise<OpenMail> {
   const submission = await submissionSettings(config);
   const now = Date.now;
   const store = await openStore(options);
+  if (await isHalfMoved(store)) {
+    await store.close();
+    throw new Error('the store is the target of a move that did not end: call "pochard store move" again');
+  }
   const bus = await openBus(options, () => {
     // Beacons of the time without Redis may be lost.
     mails.poll().catch((error: unknown) => log.error({ err: error }, 'accounts could not be polled'));
@@ -119,7 +124,12 @@ export async function openMail(options: OpenMailOptions): Promise<OpenMail> {
   };
 }
 
-async function openStore({ config, log, onStoreFailure }: OpenMailOptions): Promise<Store> {
+/** The store that the configuration names. */
+export async function openStore({
+  config,
+  log,
+  onStoreFailure,
+}: Pick<OpenMailOptions, 'config' | 'log' | 'onStoreFailure'>): Promise<Store> {
   if (config.store.driver === 'memory') return new MemoryStore({});
   if (config.store.driver === 'mongodb') {
     const { url, database, writeConcern, timeoutMs, retryMs, connections } = config.store.mongodb;

@@ -15,6 +15,7 @@ import { mailboxCommands } from './mailbox-commands.ts';
 import { type Terminal, UsageError } from './output.ts';
 import { foreignCommand, pluginCommands, runForeign } from './plugin-commands.ts';
 import { queueCommands } from './queue-commands.ts';
+import { storeCommands } from './store-commands.ts';
 
 export interface ProgramParts {
   readonly terminal: Terminal;
@@ -99,8 +100,10 @@ export async function run(args: readonly string[], parts: ProgramParts): Promise
     .action(async (account: string | undefined) => {
       const config = await loadConfig(sources());
       const running = await runningServer(config.data);
-      if (running !== undefined) throw new UsageError(`a server (process ${running.pid}) has this data folder open: stop it first`);
-      if (!existsSync(config.data)) throw new UsageError(`${config.data}: there is no such data folder`);
+      if (config.store.driver !== 'mongodb') {
+        if (running !== undefined) throw new UsageError(`a server (process ${running.pid}) has this data folder open: stop it first`);
+        if (!existsSync(config.data)) throw new UsageError(`${config.data}: there is no such data folder`);
+      }
       let problems = 0;
       for await (const { problem, text } of parts.fsck(config, account)) {
         if (problem) problems += 1;
@@ -114,6 +117,7 @@ export async function run(args: readonly string[], parts: ProgramParts): Promise
   pluginCommands(program, withAdministration, terminal);
   queueCommands(program, withAdministration, terminal);
   importCommand(program, withAdministration, terminal, async () => (await loadConfig(sources())).limits.messageOctets);
+  storeCommands(program, terminal, () => loadConfig(sources()));
   // Commander's own settings are per command: the options above may also stand behind the command's name.
   for (const command of everyCommand(program)) command.exitOverride().enablePositionalOptions(false);
 
