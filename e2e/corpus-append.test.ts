@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { acceptedDifferences } from '../core/src/mime/dovecot-differences.fixture.ts';
+import { quotedForm } from '../core/src/mime/testing-wire.ts';
 import { bodyParts } from './support/body-parts.ts';
 import { type CorpusMessage, digest, everyMessage, expected, readCorpus, withCrlf } from './support/corpus.ts';
-import { type FetchResponse, quotedForm, readFetch } from './support/fetch-response.ts';
+import { type FetchResponse, readFetch } from './support/fetch-response.ts';
 import { ImapScript } from './support/imap-script.ts';
 import { startServer } from './support/server.ts';
 import { needsCorpus } from './support/skip.ts';

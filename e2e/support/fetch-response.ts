@@ -41,28 +41,6 @@ export function readFetchWith(line: string, strings: 'ascii' | 'utf8'): FetchRes
   return { seq, items, wire };
 }
 
-/** The text with literals written as quoted strings: the form in which the expected values of the corpus are kept. */
-export function quotedForm(wire: string): string {
-  let result = '';
-  for (let at = 0; at < wire.length; ) {
-    const literal = wire[at] === '{' ? /\{(\d+)\}\r\n/y : undefined;
-    if (literal !== undefined) literal.lastIndex = at;
-    const match = literal?.exec(wire);
-    if (match) {
-      const start = at + match[0].length;
-      const end = start + Number(match[1]);
-      result += `"${wire.slice(start, end).replaceAll(/["\\]/g, '\\$&')}"`;
-      at = end;
-    } else if (wire[at] === '"') {
-      let end = at + 1;
-      while (end < wire.length && wire[end] !== '"') end += wire[end] === '\\' ? 2 : 1;
-      result += wire.slice(at, end + 1);
-      at = end + 1;
-    } else result += wire[at++];
-  }
-  return result;
-}
-
 /** Values of any response: strings, literals, numbers, NIL, atoms, lists. */
 export class ResponseReader {
   at = 0;
