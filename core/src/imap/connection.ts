@@ -505,7 +505,7 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
 
   #failed(error: unknown, running: Running): void {
     this.session.progress?.end();
-    if (error instanceof BrokenReply && !this.#isClosed) {
+    if (error instanceof BrokenReply && !this.#isClosed && !isQuiet(error)) {
       this.#crashed(error, running.name);
       return;
     }

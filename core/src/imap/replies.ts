@@ -5,6 +5,7 @@ import type { Refusal } from '../net/line-reader.ts';
 import { OutputClosed } from '../net/output.ts';
 import type { Command } from './command.ts';
 import { ConnectionGone, ImapBad, ImapBye, ImapNo, noFor } from './errors.ts';
+import { BrokenReply } from './fetch/section-writer.ts';
 import { BadCharset, ImapSyntaxError } from './grammar/syntax-error.ts';
 import type { ImapSession } from './session.ts';
 
@@ -20,7 +21,7 @@ export function replyTo(error: unknown): ImapBad | ImapNo {
 
 /** The connection has gone: there is nobody to tell, and nothing to log. */
 export function isQuiet(error: unknown): boolean {
-  return error instanceof ConnectionGone || error instanceof OutputClosed;
+  return error instanceof ConnectionGone || error instanceof OutputClosed || (error instanceof BrokenReply && isQuiet(error.cause));
 }
 
 /** Why a command is not allowed now. */
