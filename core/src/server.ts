@@ -214,6 +214,7 @@ class ServerParts implements RunningServer {
     const { config, log } = this.#options;
     const { limits } = config;
     const { accounts, submissions, spool } = this.mail.services;
+    const { hooks } = this.mail;
     for (const [index, { tls }] of config.submission.listeners.entries()) {
       const material = tls === 'none' ? undefined : this.#tls?.material;
       const submission = createSubmission({
@@ -222,6 +223,8 @@ class ServerParts implements RunningServer {
         ...(material === undefined ? {} : { certificate: { key: material.key, cert: material.certificate } }),
         hostname: this.mail.hostname,
         cleartextLogin: config.auth.cleartextLogin,
+        // Core knows no tokens: somebody else must, and the administrator must say so.
+        takesTokens: () => config.auth.tokens === 'on' && hooks.explain('auth.verify').some(({ plugin }) => plugin !== 'core'),
         accounts,
         submissions,
         spool,

@@ -163,7 +163,7 @@ export const configSchema = Type.Object(
       }),
       tokens: Type.Enum(['off', 'on'] as const, {
         default: 'off',
-        description: 'on: a plugin of yours judges tokens, so IMAP offers OAUTHBEARER and XOAUTH2',
+        description: 'on: a plugin of yours judges tokens, so IMAP and submission offer OAUTHBEARER and XOAUTH2',
       }),
       quotaAdministrators: Type.Array(Type.String({ minLength: 1 }), {
         default: [],

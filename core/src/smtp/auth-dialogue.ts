@@ -1,7 +1,8 @@
-/** The lines of an AUTH exchange (RFC 4954 §4): PLAIN (RFC 4616) and LOGIN, octet for octet. Pure: knows no socket and no account. */
+/** The lines of an AUTH exchange (RFC 4954 §4): PLAIN (RFC 4616), LOGIN, and tokens (RFC 7628). Pure: knows no socket and no account. */
 import { isUtf8 } from 'node:buffer';
+import { type BearerMechanism, readBearer, SaslSyntaxError } from '../sasl/bearer.ts';
 
-export type AuthMechanism = 'PLAIN' | 'LOGIN';
+export type AuthMechanism = 'PLAIN' | 'LOGIN' | BearerMechanism;
 export interface Credentials {
   readonly username: string;
   /** Own octets, to be wiped. */
@@ -14,10 +15,14 @@ export class AuthSyntaxError extends Error {
   override name = 'AuthSyntaxError';
 }
 
-export const mechanisms: ReadonlyMap<string, (initial: string | undefined, ask: Ask) => Promise<Credentials>> = new Map([
-  ['PLAIN', plain],
-  ['LOGIN', login],
-]);
+/** @throws AuthSyntaxError */
+export type ReadCredentials = (initial: string | undefined, ask: Ask) => Promise<Credentials>;
+export const mechanisms: Readonly<Record<AuthMechanism, ReadCredentials>> = {
+  PLAIN: plain,
+  LOGIN: login,
+  OAUTHBEARER: (initial, ask) => bearer('OAUTHBEARER', initial, ask),
+  XOAUTH2: (initial, ask) => bearer('XOAUTH2', initial, ask),
+};
 
 /** authzid NUL authcid NUL passwd (RFC 4616 §2). @throws AuthSyntaxError */
 async function plain(initial: string | undefined, ask: Ask): Promise<Credentials> {
@@ -47,6 +52,18 @@ async function login(initial: string | undefined, ask: Ask): Promise<Credentials
   const secret = Uint8Array.from(octets);
   octets.fill(0);
   return { username, secret };
+}
+
+async function bearer(mechanism: BearerMechanism, initial: string | undefined, ask: Ask): Promise<Credentials> {
+  const octets = decoded(initial ?? (await ask('')));
+  try {
+    const { username, token } = readBearer[mechanism](octets);
+    return { username, secret: token };
+  } catch (error) {
+    throw error instanceof SaslSyntaxError ? new AuthSyntaxError(error.message) : error;
+  } finally {
+    octets.fill(0);
+  }
 }
 
 /** base64; `=` alone is an empty response (RFC 4954 §4), `*` cancels. @throws AuthSyntaxError */

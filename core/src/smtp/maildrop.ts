@@ -191,7 +191,7 @@ export function createMaildrop(options: MaildropOptions): Maildrop {
       );
     },
     onClose(from) {
-      aborts.get(from.id)?.abort(new Error('connection closed'));
+      aborts.get(from.id)?.abort(Object.assign(new Error('connection closed'), { code: 'ECONNECTION' }));
       aborts.delete(from.id);
       unsettled.delete(from.id);
     },

@@ -4,14 +4,19 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
+import { definePlugin } from '@pochard/plugin-sdk';
 import { generate } from 'selfsigned';
 import { startMail } from '../mail/mail-test-host.ts';
 import { createSubmission, type SubmissionOptions } from './submission.ts';
 
 const ADA = 'ada@example.test';
 
-async function listener(t: TestContext, more: Partial<SubmissionOptions> = {}) {
-  const mail = await startMail(t, { settings: { domains: ['example.test'] } });
+async function listener(
+  t: TestContext,
+  more: Partial<SubmissionOptions> = {},
+  plugins: NonNullable<Parameters<typeof startMail>[1]>['plugins'] = [],
+) {
+  const mail = await startMail(t, { plugins, settings: { domains: ['example.test'] } });
   const ada = await mail.account(ADA);
   const logins: number[] = [];
   const submission = createSubmission({
@@ -19,6 +24,7 @@ async function listener(t: TestContext, more: Partial<SubmissionOptions> = {}) {
     tls: 'none',
     hostname: 'mx.test',
     cleartextLogin: 'loopback',
+    takesTokens: () => false,
     accounts: mail.accounts,
     submissions: mail.submissions,
     spool: mail.spool,
@@ -118,6 +124,35 @@ test('PLAIN with and without an initial response, LOGIN; once only', async (t) =
   assert.equal(await login.reply(), 'closed');
   const third = await client();
   assert.match(await third.say(`AUTH PLAIN ${base64(`\0${ADA}\0secret`)}\r\n`), /^535 5\.7\.13 /);
+});
+
+test('a token that a plugin knows logs in; another one is told why before it is refused', async (t) => {
+  const plugin = definePlugin({
+    name: 'tokens',
+    permissions: ['credentials'],
+    apply({ hooks }) {
+      hooks.auth.verify.decide(({ mechanism, username, secret }) => {
+        if (mechanism !== 'OAUTHBEARER' && mechanism !== 'XOAUTH2') return undefined;
+        const isGood = Buffer.from(secret.bytes()).toString() === 'good.token';
+        return isGood ? { result: 'accept', account: { username } } : { result: 'reject', reason: 'credentials' };
+      });
+    },
+  });
+  const { client } = await listener(t, { takesTokens: () => true }, [{ plugin }]);
+  const oauth = (token: string) => base64(`n,a=${ADA},\x01auth=Bearer ${token}\x01\x01`);
+  const xoauth = (token: string) => base64(`user=${ADA}\x01auth=Bearer ${token}\x01\x01`);
+  const smtp = await client();
+  assert.match(await smtp.say('EHLO x\r\n'), /AUTH PLAIN LOGIN OAUTHBEARER XOAUTH2/);
+  assert.match(await smtp.say(`AUTH OAUTHBEARER ${base64('n,,')}\r\n`), /^501 5\.5\.2 Wrong OAUTHBEARER/);
+  const challenge = await smtp.say(`AUTH OAUTHBEARER ${oauth('bad')}\r\n`);
+  assert.equal(Buffer.from(challenge.slice(4), 'base64').toString(), '{"status":"invalid_token","schemes":"bearer","scope":""}');
+  assert.match(await smtp.say('AQ==\r\n'), /^535 5\.7\.8 /);
+  assert.match(await smtp.say(`AUTH XOAUTH2 ${xoauth('bad')}\r\n`), /^334 /);
+  assert.match(await smtp.say('\r\n'), /^535 5\.7\.8 /);
+  assert.equal(await smtp.say('AUTH XOAUTH2\r\n'), '334 ');
+  assert.match(await smtp.say(`${xoauth('good.token')}\r\n`), /^235 /);
+  const other = await client();
+  assert.match(await other.say(`AUTH OAUTHBEARER ${oauth('good.token')}\r\n`), /^235 /);
 });
 
 test('a message over the limit, a header that is not yours, a good one: the session goes on', async (t) => {

@@ -18,7 +18,8 @@ import type {
   Submissions,
 } from '../mail/services.ts';
 import { isLoopback } from '../net/address.ts';
-import { type Ask, AuthSyntaxError, mechanisms } from './auth-dialogue.ts';
+import { bearerChallenge } from '../sasl/bearer.ts';
+import { type Ask, type AuthMechanism, AuthSyntaxError, type Credentials, mechanisms } from './auth-dialogue.ts';
 import type { MaildropLog } from './maildrop.ts';
 import { type Reply, replyTo } from './replies.ts';
 import { closeGently, isGone, ReplyError, StrictConnection, StrictServer } from './strict-server.ts';
@@ -32,6 +33,8 @@ export interface SubmissionOptions {
   readonly hostname: string;
   /** Where a password may come without TLS. */
   readonly cleartextLogin: 'never' | 'loopback' | 'always';
+  /** Whether somebody judges tokens now: OAUTHBEARER and XOAUTH2 are offered. */
+  readonly takesTokens: () => boolean;
   readonly accounts: Pick<Accounts, 'login'>;
   readonly submissions: Submissions;
   readonly spool: Spool;
@@ -96,16 +99,23 @@ class SubmissionConnection extends StrictConnection {
     return this.secure || cleartextLogin === 'always' || (cleartextLogin === 'loopback' && isLoopback(this.remoteAddress));
   }
 
-  /** AUTH is offered only where it is taken. */
+  /** AUTH is offered only where it is taken, with the mechanisms of now. */
   override send(code: number, data?: string | string[] | null, context?: string | false): void {
-    const isHello = code === 250 && Array.isArray(data) && !this.#mayLogIn;
-    super.send(code, isHello ? data.filter((line) => !/^AUTH( |$)/.test(line)) : data, context);
+    const isHello = code === 250 && Array.isArray(data);
+    super.send(code, isHello ? data.flatMap((line) => (/^AUTH( |$)/.test(line) ? this.#offer : [line])) : data, context);
+  }
+
+  get #mechanisms(): readonly AuthMechanism[] {
+    return this.#options.takesTokens() ? ['PLAIN', 'LOGIN', 'OAUTHBEARER', 'XOAUTH2'] : ['PLAIN', 'LOGIN'];
+  }
+  get #offer(): readonly string[] {
+    return this.#mayLogIn ? [`AUTH ${this.#mechanisms.join(' ')}`] : [];
   }
 
   override handler_AUTH(command: Buffer, callback: () => void): void {
     const [, name = '', initial, ...more] = command.toString('latin1').trim().split(/\s+/);
     command.fill(0);
-    const mechanism = mechanisms.get(name.toUpperCase());
+    const mechanism = this.#mechanisms.find((offered) => offered === name.toUpperCase());
     const refusal = !this.#mayLogIn
       ? NEEDS_TLS
       : this.session.user !== false && this.session.user !== undefined
@@ -131,12 +141,12 @@ class SubmissionConnection extends StrictConnection {
         this.send(334, challenge);
         done();
       });
-    this.#logIn(name.toUpperCase() as 'PLAIN' | 'LOGIN', () => mechanism(initial, ask))
+    this.#logIn(mechanism, () => mechanisms[mechanism](initial, ask), ask)
       .catch((error: unknown) => this.#options.log.error({ session: this.id, err: error }, 'a login failed in an unknown way'))
       .finally(() => done());
   }
 
-  async #logIn(mechanism: 'PLAIN' | 'LOGIN', read: () => ReturnType<NonNullable<ReturnType<typeof mechanisms.get>>>): Promise<void> {
+  async #logIn(mechanism: AuthMechanism, read: () => Promise<Credentials>, ask: Ask): Promise<void> {
     const { accounts, listener, log } = this.#options;
     const session = { id: `submission-${this.id}`, protocol: 'submission', listener, remoteAddress: this.remoteAddress } as const;
     const wasSecure = this.secure;
@@ -163,6 +173,9 @@ class SubmissionConnection extends StrictConnection {
       }
       const reply = (error instanceof MailError ? authReplies[error.code] : undefined) ?? AUTH_UNAVAILABLE;
       if (reply === AUTH_UNAVAILABLE && !this.abort.signal.aborted) log.warn({ session: session.id, err: error }, 'a login was put off');
+      // Whatever the client says to it (^A, nothing, a cancel) ends the exchange (RFC 7628 §3.2.3).
+      if (reply.code === 535 && (mechanism === 'OAUTHBEARER' || mechanism === 'XOAUTH2'))
+        await ask(bearerChallenge(mechanism, reply === authReplies.credentials ? 'token' : 'other'));
       this.#reply(reply);
       if (reply.code === 535) this.#failures += 1;
       if (this.#failures >= this.#options.limits.loginFailures) this.send(421, '4.7.0 Too many failed logins');
@@ -261,7 +274,7 @@ export function createSubmission(options: SubmissionOptions): SubmissionListener
   const settings: SMTPServerOptions = {
     name: options.hostname,
     secure: options.tls === 'implicit',
-    authMethods: [...mechanisms.keys()],
+    authMethods: ['PLAIN', 'LOGIN'],
     authRequiredMessage: '5.7.0 Log in first',
     // Which connections may log in is decided for each of them.
     allowInsecureAuth: true,
