@@ -29,6 +29,8 @@ export interface ModelTransport {
   connect(index: number): Promise<ImapScript>;
   /** ms within which a change is known everywhere; 0 where everything is known at once. */
   readonly convergenceMs: number;
+  /** Called after each step that may have changed something: resolves when, as a rule, every instance has heard of it. */
+  settle?(): Promise<void>;
 }
 export interface ModelOptions {
   readonly seed: number;
@@ -336,6 +338,7 @@ class ModelRun {
 
   /** The account must be as one of the outcomes says. */
   async #settle(outcomes: readonly Truth[]): Promise<void> {
+    const before = this.#truth;
     const deadline = Date.now() + this.#transport.convergenceMs;
     for (;;) {
       const found = await this.#audit();
@@ -345,6 +348,7 @@ class ModelRun {
         this.#checkNames(found);
         this.#truth = found;
         this.#remember();
+        if (outcomes.length > 1 || outcomes[0] !== before) await this.#transport.settle?.();
         return;
       }
       if (Date.now() >= deadline)
