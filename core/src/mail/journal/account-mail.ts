@@ -86,7 +86,9 @@ export interface Marks {
   /** The last entry that changed them. */
   readonly seq: Seq;
   changedSince(seq: Seq): UidRuns;
-  /** By UID, the entry that changed the mark last. */
+  /** The entry that changed the mark of this message last, 0 when none did: for a few of them. */
+  changedBy(uid: number): Seq;
+  /** The same of all of them. */
   changed(): ChangedRuns;
 }
 /** A change of one identifier's rights: SETACL, DELETEACL (RFC 4314 §3.1, §3.2). */

@@ -4,8 +4,9 @@ import { type Guest, hasRight, type RightSet, rightsOf } from './acl.ts';
 import { isSeenShared } from './annotation-notes.ts';
 import type { Draft } from './draft.ts';
 import { DELETED, type FlagBits, SEEN, type UidRuns } from './entry.ts';
+import { fewWithin } from './few-uids.ts';
 import { carriedOver } from './seen-marks.ts';
-import { intersectUids, NO_UIDS, subtractUids } from './uid-runs.ts';
+import { NO_UIDS, subtractUids } from './uid-runs.ts';
 
 /** Users with marks of their own times mailboxes, in one account: marks lie in memory and in each snapshot. */
 export const MAX_SEEN_MARKS = 10_000;
@@ -42,7 +43,7 @@ export function hasRoomForMarks(draft: Draft, box: MailboxId, { id }: Guest): bo
 /** Of `uids`, all existing, those whose mark differs from `seen`. */
 export function marksToChange(draft: Draft, box: MailboxId, { id }: Guest, uids: UidRuns, seen: boolean): UidRuns {
   const marked = draft.state.seenMarks(box, id)?.uids ?? NO_UIDS;
-  const already = intersectUids(uids, marked);
+  const already = fewWithin(uids, marked);
   return seen ? subtractUids(uids, already) : already;
 }
 

@@ -1,7 +1,8 @@
 /** What somebody other than the owner has seen in a shared mailbox, and which entries changed it (design/journal.md row 7). */
 import type { AccountId, MailboxId, Seq } from '../../store/store.ts';
 import type { UidRuns } from './entry.ts';
-import { NO_UIDS, subtractUids, UidRunsBuilder, unionUids } from './uid-runs.ts';
+import { withFew, withoutFew } from './few-uids.ts';
+import { containsUid, NO_UIDS, UidRunsBuilder, unionUids } from './uid-runs.ts';
 
 /** Changes kept apart. With more the older half counts as changed by its last one: MODSEQs that are larger than need be, never smaller. */
 const MAX_CHANGES = 64;
@@ -39,7 +40,7 @@ export class SeenMarks {
   }
 
   apply(seq: Seq, uids: UidRuns, seen: boolean): void {
-    this.uids = seen ? unionUids(this.uids, uids) : subtractUids(this.uids, uids);
+    this.uids = seen ? withFew(this.uids, uids) : withoutFew(this.uids, uids);
     const last = this.changes.at(-1);
     const before = last?.seq === seq ? this.changes.slice(0, -1) : this.changes;
     this.changes = compacted([...before, { seq, uids: last?.seq === seq ? unionUids(last.uids, uids) : uids }]);
@@ -49,7 +50,7 @@ export class SeenMarks {
 
   /** These messages have gone. */
   drop(uids: UidRuns): void {
-    this.uids = subtractUids(this.uids, uids);
+    this.uids = withoutFew(this.uids, uids);
   }
 
   /** UIDs that an entry above `seq` changed. */
@@ -57,6 +58,15 @@ export class SeenMarks {
     let changed = NO_UIDS;
     for (const change of this.changes) if (change.seq > seq) changed = unionUids(changed, change.uids);
     return changed;
+  }
+
+  /** The last entry that changed this message's mark; 0 when none did. */
+  changedBy(uid: number): Seq {
+    for (let n = this.changes.length - 1; n >= 0; n--) {
+      const change = this.changes[n];
+      if (change !== undefined && containsUid(change.uids, uid)) return change.seq;
+    }
+    return 0;
   }
 
   /** By UID, the last change only. */
@@ -73,7 +83,7 @@ function compacted(changes: readonly SeenChange[]): readonly SeenChange[] {
   if (changes.length < 2) return changes;
   const older = changes.slice(0, Math.max(2, Math.ceil(changes.length / 2)));
   let uids = NO_UIDS;
-  for (const change of older) uids = unionUids(uids, change.uids);
+  for (const change of older) uids = uids.length < change.uids.length ? withFew(change.uids, uids) : withFew(uids, change.uids);
   return [{ seq: older.at(-1)?.seq ?? 0, uids }, ...changes.slice(older.length)];
 }
 
@@ -81,9 +91,9 @@ function flattened(changes: readonly SeenChange[]): ChangedRuns {
   const found: { readonly lo: number; readonly hi: number; readonly seq: Seq }[] = [];
   let newer = NO_UIDS;
   for (const { seq, uids } of changes.toReversed()) {
-    const own = subtractUids(uids, newer);
+    const own = withoutFew(uids, newer);
     for (let at = 0; at < own.length; at += 2) found.push({ lo: own[at] as number, hi: own[at + 1] as number, seq });
-    newer = unionUids(newer, uids);
+    newer = newer.length < uids.length ? withFew(uids, newer) : withFew(newer, uids);
   }
   found.sort((a, b) => a.lo - b.lo);
   const runs = new Uint32Array(found.length * 2);

@@ -366,7 +366,13 @@ class GuestListener implements MailboxListener {
     const marks = this.#hearing.marks();
     if (marks === 'shared') this.#to.gone(uids, rows, entry);
     else {
-      const before = { uids: this.#before, seq: 0, changedSince: () => NO_UIDS, changed: () => marks?.changed() ?? NOTHING_CHANGED };
+      const before = {
+        uids: this.#before,
+        seq: 0,
+        changedSince: () => NO_UIDS,
+        changedBy: () => 0,
+        changed: () => marks?.changed() ?? NOTHING_CHANGED,
+      };
       this.#to.gone(uids, paintedRows(rows, iterateUids(uids), before), entry);
     }
     this.#remember();

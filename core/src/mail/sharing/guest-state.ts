@@ -6,10 +6,12 @@ import type { Seq } from '../../store/store.ts';
 import type { Chunk, MailboxInfo, MailboxState, Marks } from '../journal/account-mail.ts';
 import { SEEN, type UidRuns } from '../journal/entry.ts';
 import { CHUNK_UIDS, FLAGS, HIGH, MODSEQ_LOW, modSeqAtRow, UID_OFFSET, WORDS } from '../journal/layout.ts';
-import { firstRunEndingAtOrAfter, NO_UIDS, unionUids } from '../journal/uid-runs.ts';
+import { countUids, firstRunEndingAtOrAfter, NO_UIDS, unionUids } from '../journal/uid-runs.ts';
 import type { MarksNow } from './guest-info.ts';
 
 const TWO_32 = 0x1_0000_0000;
+/** Messages that are looked up one by one in the changes of marks. */
+const FEW = 64;
 const NO_CHANGES = { runs: NO_UIDS, seqs: new Float64Array(0) };
 type Visit = Parameters<MailboxState['visit']>[1];
 
@@ -21,9 +23,12 @@ export class RowPainter {
   #atSeen: number;
   #atChange: number;
 
+  readonly #few: Marks | undefined;
+
   /** @param from no row has a lower UID */
-  constructor(marks: Marks | undefined, from: number) {
-    const { runs, seqs } = marks?.changed() ?? NO_CHANGES;
+  constructor(marks: Marks | undefined, from: number, how: 'few' | 'many') {
+    this.#few = how === 'few' ? marks : undefined;
+    const { runs, seqs } = (how === 'many' ? marks?.changed() : undefined) ?? NO_CHANGES;
     this.#seen = marks?.uids ?? NO_UIDS;
     this.#changed = runs;
     this.#seqs = seqs;
@@ -37,13 +42,17 @@ export class RowPainter {
     const isSeen = this.#atSeen < seen.length && (seen[this.#atSeen] as number) <= uid;
     const flags = words[at + FLAGS] as number;
     words[at + FLAGS] = isSeen ? flags | SEEN : flags & ~SEEN;
+    const by = this.#few === undefined ? this.#changedBy(uid) : this.#few.changedBy(uid);
+    if (by <= modSeqAtRow(words, at)) return;
+    words[at + MODSEQ_LOW] = by % TWO_32;
+    words[at + HIGH] = ((words[at + HIGH] as number) & 0xffff_0000) | Math.floor(by / TWO_32);
+  }
+
+  #changedBy(uid: number): Seq {
     const changed = this.#changed;
     while (this.#atChange < changed.length && (changed[this.#atChange + 1] as number) < uid) this.#atChange += 2;
-    if (this.#atChange >= changed.length || (changed[this.#atChange] as number) > uid) return;
-    const seq = this.#seqs[this.#atChange >>> 1] as number;
-    if (seq <= modSeqAtRow(words, at)) return;
-    words[at + MODSEQ_LOW] = seq % TWO_32;
-    words[at + HIGH] = ((words[at + HIGH] as number) & 0xffff_0000) | Math.floor(seq / TWO_32);
+    if (this.#atChange >= changed.length || (changed[this.#atChange] as number) > uid) return 0;
+    return this.#seqs[this.#atChange >>> 1] as number;
   }
 }
 
@@ -51,7 +60,7 @@ export class RowPainter {
 export function paintedRows(rows: Uint32Array, uids: Iterable<number>, marks: Marks): Uint32Array {
   if (rows.length === 0) return rows;
   const painted = rows.slice();
-  const painter = new RowPainter(marks, 0);
+  const painter = new RowPainter(marks, 0, 'many');
   let at = 0;
   for (const uid of uids) {
     painter.paint(painted, at, uid);
@@ -88,7 +97,7 @@ class PaintedChunk implements Chunk {
     const { n, count, words } = this.#own;
     const first = n * CHUNK_UIDS + 1;
     const painted = words.slice(0, count * WORDS);
-    const painter = new RowPainter(this.#marks, first);
+    const painter = new RowPainter(this.#marks, first, 'many');
     for (let at = 0; at < painted.length; at += WORDS) painter.paint(painted, at, first + (painted[at + UID_OFFSET] as number));
     return painted;
   }
@@ -134,7 +143,7 @@ export class GuestState implements MailboxState {
       return;
     }
     const row = new Uint32Array(WORDS);
-    const painter = new RowPainter(marks, uids[0] ?? 1);
+    const painter = new RowPainter(marks, uids[0] ?? 1, countUids(uids) <= FEW ? 'few' : 'many');
     this.own.visit(uids, (words, at, uid, sequence) => {
       for (let word = 0; word < WORDS; word++) row[word] = words[at + word] as number;
       painter.paint(row, 0, uid);
