@@ -91,9 +91,12 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Api>
     messageRoutes(api, options);
     pluginRoutes(api, options);
     eventRoutes(api, options, options.translate);
-    api.get('/v1/metrics', { schema: { tags: ['health'], summary: 'Prometheus metrics' } }, async (_request, reply) =>
-      reply.type('text/plain; version=0.0.4').send(await options.metrics()),
-    );
+    // Also where scrapers look first.
+    for (const path of ['/v1/metrics', '/metrics']) {
+      api.get(path, { schema: { tags: ['health'], summary: 'Prometheus metrics' } }, async (_request, reply) =>
+        reply.type('text/plain; version=0.0.4').send(await options.metrics()),
+      );
+    }
   });
   return app;
 }

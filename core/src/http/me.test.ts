@@ -46,7 +46,7 @@ async function api(t: TestContext) {
       body: reply.body === '' ? {} : (JSON.parse(reply.body) as Record<string, unknown>),
     };
   };
-  return { mail, id, ask };
+  return { mail, id, ask, server };
 }
 
 test('nobody gets in without name and password, with the token, or over an open line', async (t) => {
@@ -106,4 +106,13 @@ test('app passwords are made with the main password, shown once, and revoked', a
     ['phone'],
   );
   assert.equal((await ask('DELETE', `/v1/accounts/${id}/app-passwords/${String(byAdmin.body['id'])}`, 'Bearer token')).status, 204);
+});
+
+test('metrics are at /v1/metrics and /metrics, for the token alone', async (t) => {
+  const { server } = await api(t);
+  for (const url of ['/v1/metrics', '/metrics']) {
+    assert.equal((await server.inject({ url })).statusCode, 401);
+    const reply = await server.inject({ url, headers: { authorization: 'Bearer token' } });
+    assert.deepEqual([reply.statusCode, reply.headers['content-type'], reply.body], [200, 'text/plain; version=0.0.4', '']);
+  }
 });
