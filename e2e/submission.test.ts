@@ -366,6 +366,26 @@ test('killed while it sends, it goes on after the start: each acknowledged messa
   assert.equal(checked.code, 0, checked.stdout);
 });
 
+test('a big message goes through whole, in memory that does not grow with it', async (t) => {
+  const sink = await openSink(t, { size: 100_000_000 });
+  const server = await house(t, sink);
+  const encoded = `${'QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejAx\r\n'.repeat(400_000)}`;
+  const raw = `From: ${ADA}\r\nDate: Mon, 5 Jan 2026 07:08:09 +0000\r\nMessage-ID: <big@example.test>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhi\r\n--b\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n${encoded}--b--\r\n`;
+  const before = await server.residentOctets();
+  const clients = await Promise.all(Array.from({ length: 4 }, () => loggedIn(t, server)));
+  const replies = await Promise.all(clients.map((smtp) => smtp.deliver(ADA, ['bob@example.org', BEA], Buffer.from(raw, 'latin1'))));
+  assert.deepEqual(
+    replies.map(([reply]) => reply?.code),
+    [250, 250, 250, 250],
+  );
+  await sink.until(4, 60_000);
+  for (const { raw: got } of sink.taken) assert(got.endsWith(raw) && got.length < raw.length + 500, 'octets as they were, below Received');
+  await untilQueueIs(server, 0);
+  const grown = (await server.residentOctets()) - before;
+  console.error(`4 messages of ${(raw.length / 1e6).toFixed(0)} MB at once, each to two: memory grew by ${(grown / 1e6).toFixed(0)} MB`);
+  assert(grown < 400e6, `${grown}`);
+});
+
 test('POST /v1/submissions goes the same way; a repeat with its key sends nothing twice', async (t) => {
   const sink = await openSink(t);
   const server = await house(t, sink);
