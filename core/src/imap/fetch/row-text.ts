@@ -4,8 +4,8 @@ import { contentAtRow, DATE, FLAGS, modSeqAtRow, SAVED, SIZE } from '../../mail/
 import { emailIdText } from '../../mail/sdk-values.ts';
 import type { ContentId } from '../../store/store.ts';
 import { dateTimeWriter } from '../grammar/write.ts';
-import { idIn } from '../mailboxes.ts';
 import type { LineBytes } from '../line-bytes.ts';
+import { idIn } from '../mailboxes.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
 import type { RowItem } from './fetch-plan.ts';
 
