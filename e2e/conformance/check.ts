@@ -29,6 +29,8 @@ export interface Group {
   /** `\Recent` and RECENT count; else they are left out of what is compared. */
   readonly recent?: 'counts';
   readonly only?: 'rev1' | 'rev2';
+  /** Limits other than the usual ones: a server of its own. */
+  readonly limits?: Readonly<Record<string, number>>;
   /** Of the account. */
   readonly account?: Readonly<Record<string, unknown>>;
   /** Commands that must end with OK before the checks. */
