@@ -97,6 +97,7 @@ class ServerParts implements RunningServer {
     if (protocols.some((protocol) => config[protocol].listeners.some(({ tls }) => tls !== 'none'))) this.#tls = await this.#openTls();
     await this.mail.services.followers.start();
     await this.mail.services.searchIndexer.start();
+    this.mail.services.housekeeping.start();
     await this.#openImap();
     await this.#openMaildrop('smtp');
     await this.#openMaildrop('lmtp');
@@ -136,6 +137,7 @@ class ServerParts implements RunningServer {
     await Promise.all(this.#groups.map((group) => group.stopAccepting()));
     await this.mail.services.submissionQueue.stop();
     await this.mail.services.searchIndexer.stop();
+    await this.mail.services.housekeeping.stop();
     await this.mail.services.followers.stop();
     await this.mail.close();
     this.#wheel.close();

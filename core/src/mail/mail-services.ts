@@ -21,6 +21,7 @@ import { ContentCache } from './content/reader.ts';
 import { DeliveryService } from './delivery/delivery-service.ts';
 import { Recipients } from './delivery/recipients.ts';
 import type { MailHostServices } from './host-services.ts';
+import { Housekeeping } from './housekeeping.ts';
 import { JournalEvents } from './journal-events.ts';
 import { JournalFollowers } from './journal-followers.ts';
 import type { MailLog } from './log.ts';
@@ -72,6 +73,8 @@ export interface RunningMailServices extends MailServices {
   readonly followers: JournalFollowers;
   /** Makes the search index: start and stop as `followers`. */
   readonly searchIndexer: Pick<SearchIndexer, 'start' | 'stop'>;
+  /** Removes what nobody needs any more: start and stop as `followers`. */
+  readonly housekeeping: Housekeeping;
   readonly sharing: SharingService;
   readonly submissions: SubmissionService;
   /** Sends what is queued: start when everything else runs, stop before the store closes. */
@@ -137,6 +140,7 @@ export function createMailServices(options: MailServicesOptions): RunningMailSer
         { start: () => store.feed.unregister(OBSERVER), stop: async () => {} }
       : new SearchIndexer({ parts, bus, index: searchIndex, sleep: options.sleep });
   options.host?.bind({ parts, accounts, spool, passwords, bus });
+  const housekeeping = new Housekeeping({ parts, bus, sleep: options.sleep });
   const rows = new QueueRows(store.records);
   const submissionQueue = new QueueRunner({
     parts,
@@ -163,5 +167,5 @@ export function createMailServices(options: MailServicesOptions): RunningMailSer
     queued: () => submissionQueue.poke(),
   });
   const sharing = new SharingService({ parts, spool, find: (name) => accounts.find(name) });
-  return { accounts, delivery, submissions, submissionQueue, spool, sharing, followers, searchIndexer, events, parts };
+  return { accounts, delivery, submissions, submissionQueue, spool, sharing, followers, searchIndexer, housekeeping, events, parts };
 }

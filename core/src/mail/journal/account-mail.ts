@@ -297,6 +297,8 @@ export interface OpenMailbox {
 export interface AccountMails {
   /** Loads snapshot and tail on first use; kept while in use, then LRU. */
   get(account: AccountId): Promise<AccountMail>;
+  /** Forgets saved journal entries older than `olderThanMs` (default a week) and not above `upTo`; returns the new floor when something went. */
+  prune(account: AccountId, options?: { readonly olderThanMs?: number; readonly upTo?: Seq }): Promise<Seq | undefined>;
   /** Saves every dirty state; nothing new is accepted afterwards. */
   drain(): Promise<void>;
 }
