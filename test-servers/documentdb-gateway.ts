@@ -49,8 +49,10 @@ interface OpenCursor {
   continuation: string;
   /** The connection of PostgreSQL that holds a sorted or grouped result. */
   readonly held: pg.PoolClient | undefined;
+  /** Who opened it: what a killed client holds is freed with its connection. */
+  readonly connectionId: number;
 }
-type Handler = (command: Document, database: string) => Promise<Document> | Document;
+type Handler = (command: Document, database: string, connectionId: number) => Promise<Document> | Document;
 
 export class DocumentDbGateway {
   readonly #pool: pg.Pool;
@@ -91,7 +93,10 @@ export class DocumentDbGateway {
     this.#sockets.add(socket);
     socket.setNoDelay(true);
     socket.on('error', () => socket.destroy());
-    socket.on('close', () => this.#sockets.delete(socket));
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      for (const [cursor, { connectionId, held }] of this.#cursors) if (connectionId === id && held !== undefined) this.#drop(cursor);
+    });
     socket.on('data', (octets) => {
       try {
         for (const message of splitter.push(octets)) {
@@ -112,7 +117,7 @@ export class DocumentDbGateway {
     let reply: Document;
     try {
       const handler = this.#handlers.get(name);
-      if (handler !== undefined) reply = await handler(command, database);
+      if (handler !== undefined) reply = await handler(command, database, connectionId);
       else if (name === 'hello' || name === 'ismaster' || name === 'isMaster') reply = hello(connectionId);
       else reply = { ok: 0, code: 59, codeName: 'CommandNotFound', errmsg: `no such command: '${name}'` };
     } catch (error) {
@@ -142,7 +147,7 @@ export class DocumentDbGateway {
       ['listCollections', 'list_collections_cursor_first_page'],
       ['listIndexes', 'list_indexes_cursor_first_page'],
     ] as const) {
-      on(name, (command, database) => this.#firstPage(routine, command, database));
+      on(name, (command, database, connectionId) => this.#firstPage(routine, command, database, connectionId));
     }
     on('count', (c, db) => this.#value(`select document from documentdb_api.count_query($1, $2::${BSON})`, c, db));
     on('distinct', (c, db) => this.#value(`select document from documentdb_api.distinct_query($1, $2::${BSON})`, c, db));
@@ -172,7 +177,7 @@ export class DocumentDbGateway {
     return withCodes(decoded(rows[0]?.[0]));
   }
 
-  async #firstPage(routine: string, command: Document, database: string): Promise<Document> {
+  async #firstPage(routine: string, command: Document, database: string, connectionId: number): Promise<Document> {
     const client = await this.#pool.connect();
     let held: pg.PoolClient | undefined;
     try {
@@ -184,7 +189,7 @@ export class DocumentDbGateway {
       const [page, continuation, persistent, id] = rows[0] ?? [];
       if (typeof continuation === 'string' && String(id) !== '0') {
         if (persistent === true) held = client;
-        this.#cursors.set(String(id), { continuation, held });
+        this.#cursors.set(String(id), { continuation, held, connectionId });
       }
       return decoded(page);
     } finally {
