@@ -1,38 +1,14 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { startMail } from '../mail/mail-test-host.ts';
-import { PluginAdministration } from '../mail/plugin-administration.ts';
-import { createActor } from '../plugins/identities.ts';
-import { createHttpServer } from './http-server.ts';
+import { startApi, TOKEN } from './api-house.fixture.ts';
 
 async function api(t: TestContext) {
-  const mail = await startMail(t);
-  const administrator = createActor({ type: 'admin', name: 'api' });
-  const server = await createHttpServer({
-    ...mail,
-    administrator,
-    plugins: new PluginAdministration({ hooks: mail.hooks, services: mail, administrator }),
-    messageOctets: 1e6,
-    bodyOctets: 1e6,
-    token: 'token',
-    version: '0',
-    translate: async () => [],
-    ready: () => undefined,
-    metrics: async () => '',
-    log: { error: () => undefined },
-  });
-  t.after(() => server.close());
+  const { mail, ask } = await startApi(t);
   for (const name of ['ada@example.test', 'bob@example.test']) await mail.account(name);
-  const ask = async (method: 'GET' | 'PUT', url: string, payload?: object, token = 'token') => {
-    const reply = await server.inject({
-      method,
-      url,
-      headers: { authorization: `Bearer ${token}` },
-      ...(payload === undefined ? {} : { payload }),
-    });
-    return { status: reply.statusCode, body: reply.body === '' ? undefined : (JSON.parse(reply.body) as unknown) };
+  return {
+    mail,
+    ask: (method: 'GET' | 'PUT', url: string, body?: object, token = TOKEN) => ask({ method, url, authorization: `Bearer ${token}`, body }),
   };
-  return { mail, ask };
 }
 
 test('the administrator reads and sets access control lists; what makes no sense is refused', async (t) => {

@@ -1,52 +1,28 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { startMail } from '../mail/mail-test-host.ts';
-import { PluginAdministration } from '../mail/plugin-administration.ts';
-import { createActor } from '../plugins/identities.ts';
-import { createHttpServer } from './http-server.ts';
+import { startApi } from './api-house.fixture.ts';
 
 const ADA = 'ada@example.test';
 const basic = (password: string, username = ADA) => `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 
 async function api(t: TestContext) {
-  const mail = await startMail(t);
-  const administrator = createActor({ type: 'admin', name: 'api' });
-  const server = await createHttpServer({
-    ...mail,
-    administrator,
-    plugins: new PluginAdministration({ hooks: mail.hooks, services: mail, administrator }),
-    messageOctets: 1e6,
-    bodyOctets: 1e6,
-    token: 'token',
-    version: '0',
-    translate: async () => [],
-    ready: () => undefined,
-    metrics: async () => '',
-    log: { error: () => undefined },
-  });
-  t.after(() => server.close());
+  const { mail, server, ask } = await startApi(t);
   const { id } = await mail.account(ADA);
-  const ask = async (
-    method: 'GET' | 'PUT' | 'POST' | 'DELETE',
-    url: string,
-    authorization: string | undefined,
-    body?: object,
-    remoteAddress = '127.0.0.1',
-  ) => {
-    const reply = await server.inject({
-      method,
-      url,
-      remoteAddress,
-      ...(authorization === undefined ? {} : { headers: { authorization } }),
-      ...(body === undefined ? {} : { payload: body }),
-    });
-    return {
-      status: reply.statusCode,
-      headers: reply.headers,
-      body: reply.body === '' ? {} : (JSON.parse(reply.body) as Record<string, unknown>),
-    };
+  return {
+    mail,
+    server,
+    id,
+    async ask(
+      method: 'GET' | 'PUT' | 'POST' | 'DELETE',
+      url: string,
+      authorization: string | undefined,
+      body?: object,
+      remoteAddress = '127.0.0.1',
+    ) {
+      const reply = await ask({ method, url, authorization, body, remoteAddress });
+      return { ...reply, body: (reply.body ?? {}) as Record<string, unknown> };
+    },
   };
-  return { mail, id, ask, server };
 }
 
 test('nobody gets in without name and password, with the token, or over an open line', async (t) => {

@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { definePlugin, Refusal, Type } from '@pochard/plugin-sdk';
-import { startMail, type TestHost } from '../mail/mail-test-host.ts';
-import { PluginAdministration } from '../mail/plugin-administration.ts';
-import { createActor } from '../plugins/identities.ts';
 import type { GivenPlugin } from '../plugins/plugin-loader.ts';
-import { createHttpServer } from './http-server.ts';
+import { startApi, TOKEN } from './api-house.fixture.ts';
 
 const notes = definePlugin({
   name: 'notes',
@@ -42,41 +39,14 @@ const notes = definePlugin({
 });
 
 async function api(t: TestContext, plugins: readonly GivenPlugin[]) {
-  const mail: TestHost = await startMail(t, { plugins });
-  const administrator = createActor({ type: 'admin', name: 'api' });
-  const server = await createHttpServer({
-    accounts: mail.accounts,
-    delivery: mail.delivery,
-    submissions: mail.submissions,
-    submissionQueue: mail.submissionQueue,
-    spool: mail.spool,
-    sharing: mail.sharing,
-    administrator,
-    hooks: mail.hooks,
-    plugins: new PluginAdministration({ hooks: mail.hooks, services: mail, administrator }),
-    messageOctets: 1e6,
-    bodyOctets: 1e6,
-    token: 'token',
-    version: '0',
-    translate: async () => [],
-    ready: () => undefined,
-    metrics: async () => '',
-    log: { error: () => undefined },
-  });
-  t.after(() => server.close());
-  const ask = async (method: 'GET' | 'POST' | 'PUT', url: string, body?: unknown, token = 'token') => {
-    const reply = await server.inject({
-      method,
-      url,
-      headers: { authorization: `Bearer ${token}` },
-      ...(body === undefined ? {} : { payload: body as object }),
-    });
-    return {
-      status: reply.statusCode,
-      body: reply.body === '' ? undefined : (JSON.parse(reply.body) as Readonly<Record<string, unknown>>),
-    };
+  const { mail, ask } = await startApi(t, plugins);
+  return {
+    mail,
+    async ask(method: 'GET' | 'POST' | 'PUT', url: string, body?: unknown, token = TOKEN) {
+      const reply = await ask({ method, url, authorization: `Bearer ${token}`, body });
+      return { status: reply.status, body: reply.body as Readonly<Record<string, unknown>> | undefined };
+    },
   };
-  return { mail, ask };
 }
 
 test('routes of plugins need the token, and what does not fit their schemas is 400', async (t) => {
