@@ -3,12 +3,6 @@ import type { Change, Collection, Condition, Doc, Documents, Fields, Filter, Fin
 
 type Stored = Record<string, unknown>;
 
-export interface ModelHooks {
-  /** Before and after each operation: a scheduler, a crash or a fault. */
-  readonly before?: (collection: string, operation: string) => Promise<void>;
-  readonly after?: (collection: string, operation: string) => Promise<void>;
-}
-
 /** The data itself; several {@link ModelDocuments} over one are several clients of one server. */
 export class ModelServer {
   readonly collections = new Map<string, Map<string, Stored>>();
@@ -21,13 +15,11 @@ export class ModelServer {
 
 export class ModelDocuments implements Documents {
   readonly #server: ModelServer;
-  readonly #hooks: ModelHooks;
-  constructor(server: ModelServer, hooks: ModelHooks = {}) {
+  constructor(server: ModelServer) {
     this.#server = server;
-    this.#hooks = hooks;
   }
   collection<D extends Doc>(name: string): Collection<D> {
-    return new ModelCollection<D>(name, this.#server, this.#hooks);
+    return new ModelCollection<D>(name, this.#server);
   }
   async createIndex(_collection: string, _index: Index): Promise<void> {}
   async close(): Promise<void> {}
@@ -36,23 +28,14 @@ export class ModelDocuments implements Documents {
 class ModelCollection<D extends Doc> implements Collection<D> {
   readonly #name: string;
   readonly #server: ModelServer;
-  readonly #hooks: ModelHooks;
-  constructor(name: string, server: ModelServer, hooks: ModelHooks) {
+  constructor(name: string, server: ModelServer) {
     this.#name = name;
     this.#server = server;
-    this.#hooks = hooks;
   }
   get #docs(): Map<string, Stored> {
     return this.#server.collection(this.#name);
   }
 
-  /** `run` is the moment at which it happens on the server. */
-  async #operation<T>(name: string, run: () => T): Promise<T> {
-    await this.#hooks.before?.(this.#name, name);
-    const result = run();
-    await this.#hooks.after?.(this.#name, name);
-    return result;
-  }
   #matching(filter: Filter<D>): Stored[] {
     const { _id } = filter;
     if (typeof _id === 'string') {
@@ -63,13 +46,13 @@ class ModelCollection<D extends Doc> implements Collection<D> {
   }
 
   get(id: string, fields?: FindOptions<D>['fields']): Promise<D | undefined> {
-    return this.#operation('get', () => {
+    return now(() => {
       const found = this.#docs.get(id);
       return found && project<D>(found, fields);
     });
   }
   find(filter: Filter<D>, options: FindOptions<D>): Promise<readonly D[]> {
-    return this.#operation('find', () => {
+    return now(() => {
       const sign = options.order === 'descending' ? -1 : 1;
       return this.#matching(filter)
         .sort((one, two) => (String(one['_id']) < String(two['_id']) ? -sign : sign))
@@ -78,7 +61,7 @@ class ModelCollection<D extends Doc> implements Collection<D> {
     });
   }
   insert(doc: D): Promise<boolean> {
-    return this.#operation('insert', () => this.#add(doc));
+    return now(() => this.#add(doc));
   }
   #add(doc: D): boolean {
     if (this.#docs.has(doc._id)) return false;
@@ -86,12 +69,12 @@ class ModelCollection<D extends Doc> implements Collection<D> {
     return true;
   }
   insertMany(docs: readonly D[]): Promise<void> {
-    return this.#operation('insertMany', () => {
+    return now(() => {
       for (const doc of docs) this.#add(doc);
     });
   }
   put(docs: readonly D[], guard?: string): Promise<void> {
-    return this.#operation('put', () => {
+    return now(() => {
       for (const doc of docs) {
         const there = this.#docs.get(doc._id);
         const mine: Stored = kept(doc);
@@ -101,28 +84,28 @@ class ModelCollection<D extends Doc> implements Collection<D> {
     });
   }
   update(filter: Filter<D> & { readonly _id: string }, change: Change<D>): Promise<boolean> {
-    return this.#operation('update', () => {
+    return now(() => {
       const [found] = this.#matching(filter);
       if (found !== undefined) apply(found, change);
       return found !== undefined;
     });
   }
   updateMany(filter: Filter<D>, change: Change<D>): Promise<number> {
-    return this.#operation('updateMany', () => {
+    return now(() => {
       const found = this.#matching(filter);
       for (const doc of found) apply(doc, change);
       return found.length;
     });
   }
   remove(filter: Filter<D>): Promise<number> {
-    return this.#operation('remove', () => {
+    return now(() => {
       const found = this.#matching(filter);
       for (const doc of found) this.#docs.delete(String(doc['_id']));
       return found.length;
     });
   }
   increment(id: string, field: string, by: number): Promise<number> {
-    return this.#operation('increment', () => {
+    return now(() => {
       const doc = this.#docs.get(id) ?? { _id: id };
       this.#docs.set(id, doc);
       const sum = Number(doc[field] ?? 0) + by;
@@ -130,6 +113,11 @@ class ModelCollection<D extends Doc> implements Collection<D> {
       return sum;
     });
   }
+}
+
+/** All at one moment. */
+async function now<T>(run: () => T): Promise<T> {
+  return run();
 }
 
 function kept(doc: Doc): Stored {

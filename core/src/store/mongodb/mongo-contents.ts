@@ -266,12 +266,12 @@ export class MongoContents implements Contents {
   }
   /** Of commits that never came about: their ids were given out two days ago or earlier, and their entry is another's, or nobody's. */
   async #sweepUnnamed(account: AccountId, live: ReadonlySet<number>, before: number): Promise<void> {
-    const state = await this.#accounts.get(account, ['swept']);
+    const swept = (await this.#accounts.get(account, ['swept']))?.swept ?? 0;
     const until = dayOf(Math.min(before, this.#now())) - 1;
-    if (state === undefined || state.swept >= until) return;
+    if (swept >= until) return;
     const head = await this.#journal.head(account);
     const end = contentKey(account, firstIdOf(until));
-    for (let after = contentKey(account, Math.max(firstIdOf(state.swept), firstIdOf(1)) - 1); ; ) {
+    for (let after = contentKey(account, Math.max(firstIdOf(swept), firstIdOf(1)) - 1); ; ) {
       const page = await this.#contents.find({ _id: { $gt: after, $lt: end } }, { limit: SWEEP_PAGE, fields: ['w'] });
       const unnamed: string[] = [];
       for (const { _id, w } of page) {

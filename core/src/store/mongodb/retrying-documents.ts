@@ -93,7 +93,9 @@ class RetryingCollection<D extends Doc> implements Collection<D> {
     return this.#try(async (isRetry) => {
       if (await this.#collection.update(filter, change)) return true;
       if (!isRetry || change.$set === undefined || !('k' in change.$set)) return false;
-      return this.#isMine(await this.#collection.get(filter._id), change.$set);
+      if (this.#isMine(await this.#collection.get(filter._id), change.$set)) return true;
+      // It may have landed, and somebody else's after it.
+      throw new OutcomeUnknown('an update was not answered, and the document has changed since');
     });
   }
 

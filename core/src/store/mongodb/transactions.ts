@@ -10,6 +10,7 @@ import type { Collections, RowDoc, SlotDoc, TransactionDoc } from './schema.ts';
 
 /** An owner that needs longer than this between two steps is taken for dead: its work is undone. */
 const HANGS_AFTER_MS = 5_000;
+const KNOWN_MS = 3_600_000;
 
 export interface TransactionsOptions {
   readonly collections: Pick<Collections, 'records' | 'transactions' | 'journal'>;
@@ -66,12 +67,15 @@ export class Transactions {
       const failed = await this.#holdAll(doc, writes);
       if (failed !== undefined || (slot !== undefined && !(await slot.insert(tx)))) {
         await this.#undo(doc);
+        await this.#transactions.remove({ _id: tx });
         return failed ?? { end: 'taken' };
       }
       mayCommit = true;
       const isCommitted = await this.#transactions.update({ _id: tx, s: 'pending' }, { $set: { s: 'committed', k: newToken() } });
       if (!isCommitted) {
+        if ((await this.#transactions.get(tx, ['s'])) === undefined) throw new OutcomeUnknown('a transaction was settled long ago');
         await this.#undo(doc);
+        await this.#transactions.remove({ _id: tx });
         return { end: 'blocked' };
       }
     } catch (error) {
@@ -79,7 +83,12 @@ export class Transactions {
       await this.#undo(doc).catch(() => undefined); // whoever meets a row of it will undo it
       throw error instanceof OutcomeUnknown ? new StoreUnavailable(error.message, { cause: error }) : error;
     }
-    await this.#carryOut(doc).catch(() => undefined); // it holds; whoever meets a row of it carries it out
+    try {
+      await this.#carryOut(doc);
+      await this.#transactions.remove({ _id: tx });
+    } catch {
+      // It holds all the same: whoever meets a row of it carries it out.
+    }
     return { end: 'committed' };
   }
 
@@ -170,11 +179,13 @@ export class Transactions {
     await this.#undo(doc);
     return 'aborted';
   }
-  /** All that were left by those who died. */
+  /** All that were left by those who died. What was decided is known for an hour, for an owner that asks late. */
   async settleAll(): Promise<void> {
     for (let after = ''; ; ) {
-      const page = await this.#transactions.find({ _id: { $gt: after } }, { limit: 100, fields: ['s'] });
-      for (const { _id } of page) await this.settle(_id);
+      const page = await this.#transactions.find({ _id: { $gt: after } }, { limit: 100, fields: ['t'] });
+      for (const { _id, t } of page) {
+        if ((await this.settle(_id)) !== 'pending' && t < this.#options.now() - KNOWN_MS) await this.#transactions.remove({ _id });
+      }
       const last = page.at(-1);
       if (last === undefined) return;
       after = last._id;
@@ -195,14 +206,12 @@ export class Transactions {
       }),
     );
     if (slot !== undefined) await this.#journal.updateMany({ _id: slot, tx }, { $unset: ['tx'] });
-    await this.#transactions.remove({ _id: tx });
   }
   async #undo({ _id: tx, rows, slot }: TransactionDoc): Promise<void> {
     // No longer pending before anything is undone, so that nobody sees it committed afterwards.
     await this.#transactions.updateMany({ _id: tx, s: 'pending' }, { $set: { s: 'aborted' } });
     if (slot !== undefined) await this.#journal.remove({ _id: slot, tx });
     for (const row of await this.#rows.find({ _id: { $in: rows } }, { limit: rows.length })) if (row.lt === tx) await this.#release(row);
-    await this.#transactions.remove({ _id: tx });
   }
   async #release(row: RowDoc): Promise<void> {
     if (row.lt === undefined) return;
