@@ -69,6 +69,18 @@ test('a client that closes its side is still answered', async (t) => {
   assert(await client.isClosed());
 });
 
+test('commands sent ahead of the end, behind one that takes its time, are all answered', async (t) => {
+  const house = await imapHouse(t);
+  const client = await house.connect();
+  client.send(`a LOGIN ada@example.test secret\r\n${'b BLA\r\n'.repeat(5)}c NOOP\r\nd SELECT INBOX\r\ne NOOP\r\n`);
+  client.socket.end();
+  for (const reply of ['a OK', ...Array<string>(5).fill('b BAD'), 'c OK', 'd OK', 'e OK']) {
+    let line = await client.response();
+    while (line?.startsWith('*')) line = await client.response();
+    assert.ok(line?.startsWith(reply), `${reply}: ${line}`);
+  }
+});
+
 test('a minute without login, and half an hour without a command, end with BYE', async (t) => {
   const house = await imapHouse(t);
   const stranger = await house.connect();

@@ -606,7 +606,8 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
     }
     this.#reader.next();
     if (this.session.watch !== undefined && this.#mayTell) this.#tellNews();
-    if (this.#inputEnded && !this.#isRunning && !this.#isClosed) this.#output.end();
+    // Commands that came before the end are answered; the reader, which may be in the middle of them, comes back here.
+    if (this.#inputEnded && !this.#isRunning && !this.#reader.hasUnread && !this.#isClosed) this.#output.end();
   }
 
   /** A stranger again, with a stranger's limits and time. */

@@ -229,6 +229,11 @@ export class LineReader {
     this.#run();
   }
 
+  /** Octets wait that were not looked at yet: they are read when the command that runs is done. */
+  get hasUnread(): boolean {
+    return this.#chunk !== undefined;
+  }
+
   /** Forgets the command so far and hands back what was pushed and not read: to be dropped at STARTTLS, or inflated. */
   takeBuffered(): Buffer {
     const parts = this.#chunk === undefined ? [] : [this.#chunk.subarray(this.#position), ...(this.#later ?? [])];
