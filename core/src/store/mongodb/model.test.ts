@@ -486,8 +486,8 @@ async function failover(house: House, rounds: number, offset: number): Promise<{
 
 test(`elections with lost answers: nothing acknowledged is lost, nothing is done twice (seed ${seed})`, async () => {
   let unknown = 0;
-  for (let round = 0; round < 30; round++) unknown += (await failover(modelHouse(), 12, round)).unknown;
-  assert.ok(unknown > 5, `${unknown} unknown outcomes`);
+  for (let round = 0; round < 15; round++) unknown += (await failover(modelHouse(), 12, round)).unknown;
+  assert.ok(unknown > 2, `${unknown} unknown outcomes`);
 });
 
 test(`the same before a real server (seed ${seed})`, async (t: TestContext) => {

@@ -4,7 +4,7 @@ import { accountRange, boxKey, chunkKey, chunkOf, under } from './keys.ts';
 import type { AccountDoc, ChunkDoc, Collections } from './schema.ts';
 
 /** Chunks (16 KiB each) that one query reads, or one write takes. */
-const CHUNK_PAGE = 128;
+const CHUNK_PAGE = 100;
 
 export class States {
   readonly #accounts: Collections['accounts'];
