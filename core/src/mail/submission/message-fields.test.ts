@@ -20,6 +20,27 @@ test('a message that does not say whom it is from, or says it twice, or in a way
     assert.throws(() => fields(head), { code: 'invalid' }, head.slice(0, 60));
 });
 
+test('what others read otherwise: hidden lines, and From fields with more than what is read first', () => {
+  for (const head of [
+    'From: a@b.c\r\nX: y\rFrom: d@e.f\r\n\r\n',
+    'From: a@b.c\r\nX: y\r\r\nBcc: d@e.f\r\n\r\n',
+    'From: a@b.c\0<d@e.f>\r\n\r\n',
+    ' From: d@e.f\r\nFrom: a@b.c\r\n\r\n',
+    'From: <a@b.c> <"d"@e.f>\r\n\r\n',
+    'From: a@b.c \\"<d@e.f>"\r\n\r\n',
+    'From: a@b.c (<d@e.f>\r\n\r\n',
+    'From: a@b.c, "<d@e.f>\r\n\r\n',
+    'From: <a@b.c> @d@e.f\r\n\r\n',
+  ])
+    assert.throws(() => fields(head), { code: 'invalid' }, JSON.stringify(head));
+  for (const value of ['<a@b.c> <d@e.f>', 'a@b.c d@e.f', 'x: a@b.c; d@e.f', 'x:a@b.c;<d@e.f>', '<a@b.c>\r\n <d@e.f>'])
+    assert.deepEqual(fields(`From: ${value}\r\n\r\n`).from, ['a@b.c', 'd@e.f'], value);
+  // Sloppy, and nobody else's address.
+  assert.deepEqual(fields('From: a@b.c <a@b.c>\r\n\r\n').from, ['a@b.c']);
+  assert.deepEqual(fields('From: "d@e.f (x" (b@c.d \\) "g@h.i) <a@b.c>\r\n\r\n').from, ['a@b.c']);
+  assert.deepEqual(fields('From: =?utf-8?q?d=40e.f?= <a@b.c>\nX: \n y\n\n').from, ['a@b.c']);
+});
+
 test('every address of From, folded, in groups, with comments, quoted, Unicode', () => {
   assert.deepEqual(fields('from: Ada\r\n <ada@example.test>, "B, C" <b@example.org> (x)\r\n\r\n').from, [
     'ada@example.test',

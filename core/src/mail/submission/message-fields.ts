@@ -22,9 +22,10 @@ export interface MessageFields {
   readonly isUtf8: boolean;
 }
 
-/** @throws MailError invalid when it does not say whom it is from */
+/** @throws MailError invalid when it does not say whom it is from, or would say it otherwise to others */
 export function messageFields(head: Uint8Array): MessageFields {
   const octets = asBuffer(head);
+  requireCommonLines(octets);
   let from: readonly string[] | undefined;
   let hasDate = false;
   let hasMessageId = false;
@@ -63,6 +64,18 @@ export function missingFields(
   return hasMessageId ? date : `${date}Message-ID: <${made.id}@${domainToASCII(made.hostname) || 'localhost'}>\r\n`;
 }
 
+/**
+ * What others read as a line that is none here would hide a From or a Bcc from the checks: a CR without LF, a NUL, a fold before the first
+ * field, which would go on with the field that is put in front. @throws MailError invalid
+ */
+function requireCommonLines(octets: Buffer): void {
+  if (octets[0] === 0x20 || octets[0] === 0x09) throw new MailError('invalid', 'The message begins with a folded line');
+  if (octets.includes(0)) throw new MailError('invalid', 'The header of the message contains a NUL');
+  for (let at = octets.indexOf(0x0d); at >= 0; at = octets.indexOf(0x0d, at + 1)) {
+    if (octets[at + 1] !== 0x0a) throw new MailError('invalid', 'The header of the message contains a bare CR');
+  }
+}
+
 /** @throws MailError invalid: an address that cannot be read cannot be checked */
 function addressesOf(value: string): readonly string[] {
   const addresses: string[] = [];
@@ -72,7 +85,38 @@ function addressesOf(value: string): readonly string[] {
     if (mailbox === undefined || host === undefined) continue; // the ends of a group
     if (mailbox === 'MISSING_MAILBOX' || host === 'MISSING_DOMAIN' || host === 'SYNTAX_ERROR')
       throw new MailError('invalid', 'The From field cannot be read');
-    addresses.push(Buffer.from(`${mailbox}@${host}`, 'latin1').toString('utf8'));
+    addresses.push(`${mailbox}@${host}`);
   }
-  return addresses;
+  const bare = withoutQuotes(value);
+  // The list ends at the first thing that is no address; what others show may stand behind it, or be a name in their eyes.
+  if (countOf(bare, '@') !== addresses.length) {
+    const shown = bare.match(/[^\s<>,;:@[\]]+@[^\s<>,;:@]+/g) ?? [];
+    if (shown.length !== countOf(bare, '@') || shown.length > MAX_FROM) throw new MailError('invalid', 'The From field cannot be read');
+    addresses.push(...shown);
+  }
+  return [...new Set(addresses)].map((address) => Buffer.from(address, 'latin1').toString('utf8'));
+}
+
+/** The value without what stands in quotes and comments. @throws MailError invalid where readers may disagree on where those end */
+function withoutQuotes(value: string): string {
+  let kept = '';
+  let isQuoted = false;
+  let depth = 0;
+  for (let at = 0; at < value.length; at += 1) {
+    const character = value.charAt(at);
+    if (isQuoted || depth > 0) {
+      if (character === '\\') at += 1;
+      else if (isQuoted) isQuoted = character !== '"';
+      else if (character === '(') depth += 1;
+      else if (character === ')') depth -= 1;
+    } else if (character === '"') isQuoted = true;
+    else if (character === '(') depth = 1;
+    else if (character === '\\') throw new MailError('invalid', 'The From field cannot be read');
+    else kept += character;
+  }
+  if (isQuoted || depth > 0) throw new MailError('invalid', 'The From field cannot be read');
+  return kept;
+}
+function countOf(text: string, character: string): number {
+  return text.split(character).length - 1;
 }
