@@ -16,6 +16,7 @@ const HEADS = 100_000;
 const MOVED_PAGE = 500;
 /** Accounts of one query by range: as many ranges. */
 const EXACT_PAGE = 50;
+const EXACT_MS = 60_000;
 
 interface Head {
   readonly seq: Seq;
@@ -44,6 +45,7 @@ export class Journal {
   /** The highest entries known to be there. */
   readonly #heads = new LRUCache<AccountId, Head>({ max: HEADS });
   #lastMoved: number;
+  #exactUntil = 0;
 
   constructor({ collections, transactions, now }: JournalOptions) {
     this.#slots = collections.journal;
@@ -88,7 +90,9 @@ export class Journal {
     const id = slotKey(account, seq);
     const packed = packContents(dead);
     const base = { _id: id, k: token, t: this.#now(), f: 1 as const, ...(tx === undefined ? {} : { tx }) };
-    const headAt = this.#heads.get(account)?.at ?? Number.NEGATIVE_INFINITY;
+    // What was learned since of later entries says nothing about the moment at which this number was free.
+    const known = this.#heads.get(account);
+    const headAt = known?.seq === seq - 1 ? known.at : Number.NEGATIVE_INFINITY;
     let slot: SlotDoc;
     if (data.length + packed.length <= SIDE_OCTETS) slot = { ...base, d: data, ...(packed.length === 0 ? {} : { dead: packed }) };
     else slot = { ...base, sides: await this.#putSides(`${id}/${token}`, [data, packed]), size: data.length };
@@ -165,7 +169,9 @@ export class Journal {
    */
   async moved(heads: ReadonlyMap<AccountId, Seq>): Promise<readonly AccountId[]> {
     const at = this.#now();
-    const isExact = at - this.#lastMoved > KEEP_NUMBERS_MS / 2;
+    // A poll asks in pages: the others of the first one after a pause are as old.
+    if (at - this.#lastMoved > KEEP_NUMBERS_MS / 2) this.#exactUntil = at + EXACT_MS;
+    const isExact = at < this.#exactUntil;
     const found: AccountId[] = [];
     const all = [...heads];
     const size = isExact ? EXACT_PAGE : MOVED_PAGE;
