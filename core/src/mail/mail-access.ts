@@ -128,7 +128,9 @@ export class HookedMailAccess implements MailAccess {
     if (this.account.sealed && change.rights !== NO_RIGHTS && change.mode !== 'remove')
       throw new MailError('unsupported', 'Encrypted mail cannot be shared');
     if (change.identifier === this.account.username || change.identifier === `-${this.account.username}`) {
-      const isNoChange = change.identifier.startsWith('-') ? change.rights === NO_RIGHTS : change.mode !== 'remove' && change.rights === ALL_RIGHTS;
+      const isNoChange = change.identifier.startsWith('-')
+        ? change.rights === NO_RIGHTS
+        : change.mode !== 'remove' && change.rights === ALL_RIGHTS;
       if (isNoChange) return;
       throw new MailError('unsupported', 'The rights of the owner are always all');
     }
