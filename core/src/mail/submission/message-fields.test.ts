@@ -35,10 +35,18 @@ test('what others read otherwise: hidden lines, and From fields with more than w
     assert.throws(() => fields(head), { code: 'invalid' }, JSON.stringify(head));
   for (const value of ['<a@b.c> <d@e.f>', 'a@b.c d@e.f', 'x: a@b.c; d@e.f', 'x:a@b.c;<d@e.f>', '<a@b.c>\r\n <d@e.f>'])
     assert.deepEqual(fields(`From: ${value}\r\n\r\n`).from, ['a@b.c', 'd@e.f'], value);
+  assert.deepEqual(fields('From: "a"@b.c, d @ e.f, g(x)@h.i\r\n\r\n').from, ['a@b.c', 'd@e.f', 'g@h.i']);
   // Sloppy, and nobody else's address.
   assert.deepEqual(fields('From: a@b.c <a@b.c>\r\n\r\n').from, ['a@b.c']);
   assert.deepEqual(fields('From: "d@e.f (x" (b@c.d \\) "g@h.i) <a@b.c>\r\n\r\n').from, ['a@b.c']);
   assert.deepEqual(fields('From: =?utf-8?q?d=40e.f?= <a@b.c>\nX: \n y\n\n').from, ['a@b.c']);
+});
+
+test('a From of half a megabyte is read in linear time', () => {
+  const started = performance.now();
+  for (const value of ['a'.repeat(500_000), `${'a'.repeat(500_000)} @`, '('.repeat(250_000) + ')'.repeat(250_000), 'a @'.repeat(150_000)])
+    assert.throws(() => fields(`From: ${value}\r\n\r\n`), { code: 'invalid' });
+  assert.ok(performance.now() - started < 3000);
 });
 
 test('every address of From, folded, in groups, with comments, quoted, Unicode', () => {

@@ -87,11 +87,12 @@ function addressesOf(value: string): readonly string[] {
       throw new MailError('invalid', 'The From field cannot be read');
     addresses.push(`${mailbox}@${host}`);
   }
-  const bare = withoutQuotes(value);
+  const shown = withoutQuotes(value)
+    .split(/[\s<>,;:]/)
+    .filter((word) => word.includes('@'));
   // The list ends at the first thing that is no address; what others show may stand behind it, or be a name in their eyes.
-  if (countOf(bare, '@') !== addresses.length) {
-    const shown = bare.match(/[^\s<>,;:@[\]]+@[^\s<>,;:@]+/g) ?? [];
-    if (shown.length !== countOf(bare, '@') || shown.length > MAX_FROM) throw new MailError('invalid', 'The From field cannot be read');
+  if (shown.reduce((count, word) => count + word.split('@').length - 1, 0) !== addresses.length) {
+    if (shown.length > MAX_FROM || !shown.every(isAddress)) throw new MailError('invalid', 'The From field cannot be read');
     addresses.push(...shown);
   }
   return [...new Set(addresses)].map((address) => Buffer.from(address, 'latin1').toString('utf8'));
@@ -117,6 +118,8 @@ function withoutQuotes(value: string): string {
   if (isQuoted || depth > 0) throw new MailError('invalid', 'The From field cannot be read');
   return kept;
 }
-function countOf(text: string, character: string): number {
-  return text.split(character).length - 1;
+/** One `@` with something on both sides. */
+function isAddress(word: string): boolean {
+  const at = word.indexOf('@');
+  return at > 0 && at === word.lastIndexOf('@') && at < word.length - 1;
 }
