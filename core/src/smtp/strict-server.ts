@@ -23,9 +23,12 @@ export class StrictConnection extends SMTPConnection {
   #isGreeted = false;
   #replies = '';
   #isFlushDue = false;
+  /** Of the listener that accepted the socket: it counts connections by them. */
+  #closeListeners: readonly ((hadError: boolean) => void)[] = [];
 
   /** No pause for early talkers: the listener in front limits connections, and clients are ours or log in. */
   override init(): void {
+    this.#closeListeners = this._socket.listeners('close') as ((hadError: boolean) => void)[];
     super.init();
     setImmediate(() => {
       if (!this._closing && !this._closed && !this._ready) this.connectionReady();
@@ -36,6 +39,12 @@ export class StrictConnection extends SMTPConnection {
     if (this.#isGreeted) return;
     this.#isGreeted = true;
     super.connectionReady(next);
+  }
+  /** The library takes all listeners off the socket before the handshake, those of the socket's owner too. */
+  override upgrade(callback: () => void, secureCallback?: () => void): void {
+    const socket = this._socket;
+    super.upgrade(callback, secureCallback);
+    for (const listener of this.#closeListeners) socket.on('close', listener);
   }
   override _createParser(): SMTPStream {
     const parser = new StrictSmtpStream({ maxCommandLength: this._server.options.maxCommandLength }, () => this.#refuseLineEnds());

@@ -187,3 +187,36 @@ test('what came before TLS is forgotten: commands behind STARTTLS, the login, th
   await secure.say('EHLO client.test\r\n');
   assert.match(await secure.say(`MAIL FROM:<${ADA}>\r\n`), /^530 5\.7\.0 /);
 });
+
+test('whoever accepted the socket hears of its end after STARTTLS: with a handshake, a failed one, or none', async (t) => {
+  const pems = await generate([{ name: 'commonName', value: 'mx.test' }], { keyType: 'ec' });
+  const { submission } = await listener(t, { tls: 'starttls', certificate: { key: pems.private, cert: pems.cert } });
+  let open = 0;
+  const server = createServer((socket) => {
+    open += 1;
+    socket.on('close', () => {
+      open -= 1;
+    });
+    submission.connect(socket, () => {});
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  for (const after of ['handshake', 'garbage', 'nothing']) {
+    const client = await Client.open(t, connect(port, '127.0.0.1'));
+    const { socket } = client;
+    assert.match(await client.say('STARTTLS\r\n'), /^220 /);
+    assert.equal(open, 1, after);
+    socket.removeAllListeners('data');
+    if (after === 'handshake') {
+      const secure = connectTls({ socket, rejectUnauthorized: false });
+      await once(secure, 'secureConnect');
+      secure.destroy();
+    } else if (after === 'garbage') socket.write('no hello at all\r\n'.repeat(100));
+    else socket.destroy();
+    for (let n = 0; open > 0 && n < 200; n += 1) await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.equal(open, 0, after);
+    socket.destroy();
+  }
+});
