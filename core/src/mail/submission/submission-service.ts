@@ -189,8 +189,11 @@ export class SubmissionService implements Submissions {
   async #requireRate({ account }: SubmissionSender, recipients: number): Promise<void> {
     const { parts, count } = this.#options;
     const most = (parts.settings.submission ?? defaultSubmission).recipientsPerHour;
-    if ((await count(`submission ${account.id}`, recipients, HOUR_MS)) > most)
-      throw new MailError('rate', 'Too many recipients within an hour, try again later');
+    const key = `submission ${account.id}`;
+    if ((await count(key, recipients, HOUR_MS)) <= most) return;
+    // What was not sent uses nothing up.
+    await count(key, -recipients, HOUR_MS);
+    throw new MailError('rate', 'Too many recipients within an hour, try again later');
   }
 
   /** Bcc gone, missing fields added, `submission.message`. The message itself when none of it changes its octets. */
