@@ -8,8 +8,10 @@ import { vectorGroups } from '../core/src/passwords/scheme-vectors.ts';
 import { ImapScript } from './support/imap-script.ts';
 import { MailScript } from './support/mail-script.ts';
 import { type MariaDb, startMariaDb } from './support/mariadb.ts';
+import { runProgram } from './support/run-program.ts';
 import { startServer, type TestServer } from './support/server.ts';
 
+const MAIN = join(import.meta.dirname, '..', 'core', 'src', 'main.ts');
 const SCHEMAS = join(import.meta.dirname, '..', 'plugins', 'auth-mysql', 'test', 'schemas');
 const PASSWORD = 'pässword';
 const SALT = Buffer.from('saltsalt');
@@ -78,6 +80,30 @@ function withPlugin(config: Readonly<Record<string, unknown>>, more: Readonly<Re
   return { config: { plugins: [{ use: 'auth-mysql', config }], submission, limits, ...more } };
 }
 
+/** What `pochard auth-mysql` prints, through the API as the command itself does. */
+async function accountList(server: TestServer, ...args: readonly string[]): Promise<readonly string[]> {
+  const reply = await server.api('POST', '/v1/plugins/commands/auth-mysql', { args: ['accounts', ...args] });
+  assert.equal(reply.status, 200);
+  return ((await reply.json()) as { readonly lines: readonly string[] }).lines;
+}
+/** Login name: state, protocols, quota. */
+const LISTED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  postfixadmin: {},
+  iredmail: {
+    'ada@a.example': 'enabled|ALL|104857600 octets',
+    'full@a.example': 'enabled|ALL|1048576 octets',
+    'noimap@a.example': 'enabled|submission,http|unlimited',
+  },
+  ispconfig: { 'off@a.example': 'enabled, gets no mail|submission,http|unlimited' },
+  mailcow: {
+    'noimap@a.example': 'enabled|submission,http|unlimited',
+    'nologin@a.example': 'disabled (no login), gets mail|ALL|102400 octets',
+    'off@a.example': 'disabled (not active)|ALL|102400 octets',
+  },
+  vimbadmin: { 'noimap@a.example': 'enabled|submission,http|unlimited' },
+  modoboa: { 'full@a.example': 'enabled|ALL|1048576 octets' },
+};
+
 async function presetCase(t: TestContext, database: MariaDb, preset: string): Promise<void> {
   const schema = await readFile(join(SCHEMAS, `${preset}.sql`), 'utf8');
   await database.createDatabase(preset, `SET @hash = '${STORED[preset]}';\n${schema}`);
@@ -132,7 +158,92 @@ async function presetCase(t: TestContext, database: MariaDb, preset: string): Pr
     assert.match(await deliver(t, server, 'nologin@a.example', 'nologin'), /^250/);
     assert.match(await login(t, server, 'room@a.example'), /^NO \[AUTHENTICATIONFAILED\]/);
   }
+
+  const expectedLines = new Map(
+    Object.entries({
+      'ada@a.example': 'enabled|ALL|unlimited',
+      [bobsLogin]: 'enabled|ALL|unlimited',
+      'eve@closed.example': 'disabled (domain disabled)|ALL|unlimited',
+      'full@a.example': 'enabled|ALL|4096 octets',
+      'off@a.example': 'disabled (not active)|ALL|unlimited',
+      ...LISTED[preset],
+    }),
+  );
+  const lines = [...expectedLines].map(([user, rest]) =>
+    [user, user === 'web1-bob' ? 'bob@a.example' : user, ...rest.replace('ALL', 'imap,submission,http').split('|')].join('\t'),
+  );
+  assert.deepEqual(await accountList(server), lines.sort());
+  assert.deepEqual(
+    (await accountList(server, '--domain', 'CLOSED.example')).map((line) => line.split('\t')[0]),
+    ['eve@closed.example'],
+  );
+  assert.deepEqual(await accountList(server, '--like', 'Ad', '--after', 'a'), [lines[0]]);
   assert.equal(await server.stop(), 0);
+}
+
+/** More than a page, names that mean harm, own queries, and a database that is not there. */
+async function listingCase(t: TestContext, database: MariaDb): Promise<void> {
+  const schema = await readFile(join(SCHEMAS, 'postfixadmin.sql'), 'utf8');
+  const many = Array.from({ length: 450 }, (_, at) => `('u${String(at).padStart(3, '0')}@a.example', @hash, 'a.example')`);
+  await database.createDatabase(
+    'listing',
+    `SET @hash = '${STORED['postfixadmin']}';\n${schema}\nALTER TABLE mailbox DROP PRIMARY KEY;
+     INSERT INTO mailbox (username, password, domain) VALUES ${many.join(',')},
+       (CONCAT('evil', CHAR(27 USING utf8mb4), '[2J', CHAR(10 USING utf8mb4), 'x@a.example'), @hash, 'a.example'),
+       (CONCAT('evil', CONVERT(X'E280AE' USING utf8mb4), '@a.example'), @hash, 'a.example'),
+       ('under_score@a.example', @hash, 'a.example'), ('underxscore@a.example', @hash, 'a.example'), ('U192@a.example', @hash, 'a.example');
+     DELETE FROM domain WHERE domain = 'closed.example'`,
+  );
+  const connection = database.connection('listing');
+  const server = await startServer(t, withPlugin({ connection, preset: 'postfixadmin' }));
+  const before = (await database.generalLog()).length;
+  const all = await accountList(server);
+  assert.equal(all.length, 5 + 450 + 5);
+  assert.equal(new Set(all).size, all.length);
+  const written = (await database.generalLog()).slice(before);
+  assert.doesNotMatch(written, /\d Query\t|password/);
+  assert.match(written, /Prepare\tselect .* limit 200\n/);
+
+  const pages: string[] = [];
+  for (let after = ''; ; ) {
+    const page = await accountList(server, '--limit', '77', ...(after === '' ? [] : [`--after=${after}`]));
+    const more = /^# more: --after (?:'(.*)'|(.*))$/.exec(page.at(-1) ?? '');
+    pages.push(...(more === null ? page : page.slice(0, -1)));
+    if (more === null) break;
+    after = more[1] ?? more[2] ?? '';
+  }
+  assert.deepEqual(pages.toSorted(), all.toSorted());
+
+  const names = async (...args: readonly string[]) => (await accountList(server, ...args)).map((line) => line.split('\t').toSpliced(1, 1));
+  assert.deepEqual(await names('--like', 'under_'), [['under_score@a.example', 'enabled', 'imap,submission,http', 'unlimited']]);
+  assert.deepEqual(await names('--domain', 'closed.example'), [
+    ['eve@closed.example', 'disabled (domain not listed)', 'imap,submission,http', 'unlimited'],
+  ]);
+  const evil = await names('--like', 'evil');
+  assert.deepEqual(evil.map(([name]) => name).toSorted(), ['evil\\u{1b}[2J\\u{a}x@a.example', 'evil\\u{202e}@a.example']);
+  for (const [, state] of evil) assert.equal(state, 'disabled (no usable name)');
+
+  const pochard = (on: TestServer, ...args: readonly string[]) =>
+    runProgram(process.execPath, [MAIN, 'auth-mysql', ...args, '--config', join(on.data, 'pochard.yaml'), '--data', on.data]);
+  const shown = await pochard(server, 'accounts', '--like', 'evil');
+  assert.equal(shown.code, 0, shown.stderr);
+  assert.doesNotMatch(shown.stdout, /[\0-\x08\x0b-\x1f\x7f-\xff]/);
+  assert.equal(shown.stdout.split('\n').length, 3);
+
+  const user = 'SELECT username, password FROM mailbox WHERE username = ?';
+  const list = 'SELECT username, quota, active FROM mailbox WHERE username > ? ORDER BY username';
+  const own = await startServer(t, withPlugin({ connection, queries: { user, list } }));
+  assert.equal((await accountList(own, '--domain', 'a.example')).length, 4 + 450 + 4); // one of u192 and U192 is lost between the pages of > alone
+  assert.deepEqual(await accountList(own, '--like', 'full'), [
+    'full@a.example\tfull@a.example\tenabled\timap,submission,http\t4096 octets',
+  ]);
+  const without = await pochard(await startServer(t, withPlugin({ connection, queries: { user } })), 'accounts');
+  assert.deepEqual([without.code, without.stdout], [1, '']);
+  assert.match(without.stderr, /^pochard: The configuration of auth-mysql has no queries\.list\n$/);
+  const away = await startServer(t, withPlugin({ connection: { ...connection, port: 9 }, preset: 'postfixadmin' }));
+  const down = await pochard(away, 'accounts');
+  assert.deepEqual([down.code, down.stdout], [1, '']);
+  assert.match(down.stderr, /^pochard: auth-mysql is unavailable: list query: \S.*\n$/);
 }
 
 test('users of six products log in and receive mail at address, alias, catch-all and domain alias', async (t) => {
@@ -142,6 +253,7 @@ test('users of six products log in and receive mail at address, alias, catch-all
     await t.test(preset, async (t) => presetCase(t, database, preset));
   }
 
+  await t.test('the accounts of the database are listed page by page, harmful names spelled out', async (t) => listingCase(t, database));
   await t.test('SQL in names stays a name, and the server log has placeholders alone', async (t) => injectionCase(t, database));
   await t.test('every scheme of the vectors logs in through own queries', async (t) => schemesCase(t, database));
   await t.test('what the database changes counts: disabled, deleted, forwarded, new password, no quota', async (t) =>

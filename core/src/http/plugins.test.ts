@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { definePlugin, Refusal, Type } from '@pochard/plugin-sdk';
+import { definePlugin, Refusal, Type, Unavailable } from '@pochard/plugin-sdk';
 import type { GivenPlugin } from '../plugins/plugin-loader.ts';
 import { startApi, TOKEN } from './api-house.fixture.ts';
 
@@ -32,6 +32,7 @@ const notes = definePlugin({
       summary: 'prints what it is given',
       run(args, { print }) {
         if (args[0] === 'fail') throw new Refusal('policy', 'not today');
+        if (args[0] === 'down') throw new Unavailable('notes db:\u001b ECONNREFUSED');
         for (const arg of args) print(`note ${arg}`);
       },
     });
@@ -92,6 +93,10 @@ test('a reload takes the routes away, and the commands', async (t) => {
     body: { lines: ['note a', 'note b'] },
   });
   assert.equal((await ask('POST', '/v1/plugins/commands/notes', { args: ['fail'] })).status, 403);
+  assert.deepEqual(await ask('POST', '/v1/plugins/commands/notes', { args: ['down'] }), {
+    status: 503,
+    body: { title: 'notes is unavailable: notes db:  ECONNREFUSED', status: 503, code: 'unavailable' },
+  });
   await mail.hooks.reload([]);
   assert.equal((await ask('PUT', '/plugins/notes/x/note', { text: 'x' })).status, 404);
   assert.equal((await ask('POST', '/v1/plugins/commands/notes', { args: [] })).status, 400);

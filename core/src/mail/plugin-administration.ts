@@ -1,5 +1,5 @@
 /** What an administrator asks about plugins: which run, which taps a login, a delivery or a fetch meets, and what each decides. */
-import { type Actor, type HookName, type HookSpec, specs } from '@pochard/plugin-sdk';
+import { type Actor, type HookName, type HookSpec, specs, Unavailable } from '@pochard/plugin-sdk';
 import { HookUnavailable } from '../plugins/errors.ts';
 import type { ExplainedTap } from '../plugins/hook-calls.ts';
 import type { PluginHost } from '../plugins/plugin-host.ts';
@@ -126,7 +126,7 @@ export class PluginAdministration {
     return { accepted: 'value' in outcome, lines: [...taps.map(decisionLine), last] };
   }
 
-  /** @throws MailError unsupported when no plugin has declared the command */
+  /** @throws MailError unsupported when no plugin has declared the command, unavailable with the plugin's words when its backend is down */
   async run(name: string, args: readonly string[], print: (line: string) => void): Promise<void> {
     const command = this.#hooks.declared('cli.command').find((declared) => declared.name === name);
     if (command === undefined) throw new MailError('unsupported', `no such command: ${name}`);
@@ -136,13 +136,25 @@ export class PluginAdministration {
       if (count > MAX_OUTPUT_LINES) throw new RangeError(`more than ${MAX_OUTPUT_LINES} lines`);
       print(String(line));
     };
-    await guarded(() => command.run(args, { actor: this.#administrator, print: bounded }));
+    try {
+      await guarded(() => command.run(args, { actor: this.#administrator, print: bounded }));
+    } catch (error) {
+      throw outageTold(error);
+    }
   }
 
   /** The `health.check` of plugins, all at once. @throws the first that is unwell */
   async requireHealthy(): Promise<void> {
     await Promise.all(this.#hooks.declared('health.check').map((health) => health.check({ actor: this.#administrator })));
   }
+}
+
+/** The administrator hears what does not answer, where a client hears that it is unavailable. */
+function outageTold(error: unknown): unknown {
+  const hookError = error instanceof MailError ? error.cause : undefined;
+  if (!(hookError instanceof HookUnavailable && hookError.cause instanceof Unavailable)) return error;
+  const reason = hookError.cause.message.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, ' ').slice(0, 200);
+  return new MailError('unavailable', `${hookError.plugin} is unavailable: ${reason}`, { cause: error });
 }
 
 function hookLine(hook: HookName): string {

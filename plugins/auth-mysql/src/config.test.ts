@@ -45,6 +45,11 @@ for (const [why, wrong, expected] of [
   ],
   ['an interpolated query', config({ queries: { user: "SELECT p FROM u WHERE n = '%u'" } }), /queries\.user: interpolates %u/],
   [
+    'an interpolated listing',
+    config({ queries: { user: 'SELECT p FROM u WHERE n = ?', list: "SELECT n AS username FROM u WHERE n > '%u' ORDER BY n" } }),
+    /queries\.list: interpolates %u/,
+  ],
+  [
     'rehashing without a statement',
     config({ queries: { user: 'SELECT p FROM u WHERE n = ?' }, rehash: 'writeBack' }),
     /needs queries\.rehash/,

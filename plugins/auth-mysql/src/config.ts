@@ -25,6 +25,7 @@ const queriesSchema = Type.Object({
   domain: sql('by domain: column active; no row: not our domain'),
   domainAlias: sql('by domain: column target, and active'),
   rehash: sql('UPDATE with three ?: new hash, username, former hash'),
+  list: sql('the users after a login name, in the order of their login names: the columns of `user` without password; no LIMIT'),
 });
 
 export const configSchema = Type.Object({
@@ -149,8 +150,8 @@ export function configMistakes(config: Config): readonly string[] {
       mistakes.push('tables.domainAliases: needs table, columns.name and columns.target');
   }
   for (const [name, text] of Object.entries(queries ?? {})) {
-    const [kind, count]: [QueryKind, number | undefined] = name === 'rehash' ? ['update', 3] : ['select', undefined];
-    for (const mistake of queryMistakes(text, kind, count)) mistakes.push(`queries.${name}: ${mistake}`);
+    const kind: QueryKind = name === 'rehash' ? 'update' : name === 'list' ? 'list' : 'select';
+    for (const mistake of queryMistakes(text, kind, kind === 'update' ? 3 : undefined)) mistakes.push(`queries.${name}: ${mistake}`);
   }
   for (const key of ['rehash', 'passwordChange'] as const) {
     if (config[key] === 'writeBack' && queries !== undefined && queries.rehash === undefined)

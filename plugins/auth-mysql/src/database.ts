@@ -4,7 +4,7 @@ import { Unavailable } from '@pochard/plugin-sdk';
 import type { Connection, ConnectionOptions, RowDataPacket } from 'mysql2/promise';
 import type { Config } from './config.ts';
 import { ConnectionPool, type Lease, PoolBusy } from './connection-pool.ts';
-import type { Statement, UpdateStatement, Value } from './statements.ts';
+import type { ListPage, ListStatement, Statement, UpdateStatement, Value } from './statements.ts';
 
 /** More rows than any answer has; a mapping that forgot a condition must not bring a whole table. */
 const MAX_ROWS = 10_001;
@@ -68,21 +68,27 @@ export class Database {
   }
 
   /** A replica when there is one, the primary when none answers; `primary`: the primary alone. @throws DatabaseUnavailable, the signal's reason */
-  async query(statement: Statement, key: string, signal: AbortSignal, from: 'any' | 'primary' = 'any'): Promise<readonly Row[]> {
-    const values = statement.values(key);
+  query(statement: Statement, key: string, signal: AbortSignal, from: 'any' | 'primary' = 'any'): Promise<readonly Row[]> {
+    return this.#read(statement.name, statement.sql, statement.values(key), signal, from);
+  }
+  /** One page of users, from where `query` asks. @throws DatabaseUnavailable, the signal's reason */
+  list(statement: ListStatement, page: ListPage, signal: AbortSignal): Promise<readonly Row[]> {
+    return this.#read('list', statement.sql, statement.values(page), signal, 'any');
+  }
+  async #read(name: string, sql: string, values: readonly Value[], signal: AbortSignal, from: 'any' | 'primary'): Promise<readonly Row[]> {
     const servers = from === 'primary' ? [this.#primary] : [...this.#rotated(), this.#primary];
     let failure: unknown;
     for (const [at, server] of servers.entries()) {
       if (!this.#mayTry(server)) continue;
       if (failure !== undefined || (at > 0 && from === 'any')) this.#counters.failovers.add();
       try {
-        return await this.#run(server, statement.sql, values, signal, rowsOf);
+        return await this.#run(server, sql, values, signal, rowsOf);
       } catch (error) {
         signal.throwIfAborted();
         failure = error;
       }
     }
-    throw failed(`${statement.name} query`, failure);
+    throw failed(`${name} query`, failure);
   }
 
   /** On the primary. @returns how many rows changed */

@@ -19,6 +19,7 @@ export interface DirectoryUser {
   readonly receives: boolean;
   readonly seed: AccountSeed;
 }
+export type DomainState = 'active' | 'disabled' | 'unlisted';
 export type AliasMeaning = { readonly state: 'active'; readonly to: readonly string[] } | { readonly state: 'disabled' };
 export type AddressMeaning =
   | { readonly is: 'user'; readonly user: DirectoryUser }
@@ -48,7 +49,7 @@ export class Directory {
     const user = await this.#user(this.#statements.user, 'username', name, signal, from);
     if (user === undefined) return undefined;
     const home = lookupName(user.seed.username) ?? name;
-    const domain = await this.#domain(home.domain, signal);
+    const domain = await this.domainState(home.domain, signal);
     if (domain === 'unlisted') return undefined;
     return domain === 'active' ? user : { ...user, mayLogIn: false, receives: false };
   }
@@ -58,14 +59,14 @@ export class Directory {
   }
   /** The mailbox as it is when its domain counts too. */
   async mailboxInForce(name: LookupName, signal: AbortSignal): Promise<DirectoryUser | undefined> {
-    const [user, domain] = await Promise.all([this.mailbox(name, signal), this.#domain(name.domain, signal)]);
+    const [user, domain] = await Promise.all([this.mailbox(name, signal), this.domainState(name.domain, signal)]);
     if (user === undefined || domain === 'active') return user;
     return domain === 'unlisted' ? undefined : { ...user, mayLogIn: false, receives: false };
   }
 
   /** One step: aliases, mailboxes, +labels, domain aliases, the catch-all, in this order. @throws DatabaseUnavailable, AmbiguousName */
   async meaning(name: LookupName, signal: AbortSignal): Promise<AddressMeaning | undefined> {
-    const state = await this.#domain(name.domain, signal);
+    const state = await this.domainState(name.domain, signal);
     if (state === 'disabled') return { is: 'disabled' };
     if (state === 'active') {
       const base = withoutLabel(name, this.#config.delimiter);
@@ -149,9 +150,10 @@ export class Directory {
     const own = rows.filter((row) => isSameName(row[column] ?? row['username'], name));
     const [row, other] = own;
     if (other !== undefined) throw new AmbiguousName(`${own.length} rows of the ${statement.name} query have one name`);
-    return row === undefined ? undefined : this.#userIn(row);
+    return row === undefined ? undefined : this.userIn(row);
   }
-  #userIn(row: Row): DirectoryUser | undefined {
+  /** What a row says of a user; `undefined`: its address is none. */
+  userIn(row: Row): DirectoryUser | undefined {
     const login = String(row['username']);
     const address = lookupName(String(row['address'] ?? row['username']));
     if (address === undefined) return undefined;
@@ -203,7 +205,8 @@ export class Directory {
     return name === undefined || name.domain === '' || this.#ignored.has(name.domain) ? undefined : name.full;
   }
 
-  async #domain(domain: string, signal: AbortSignal): Promise<'active' | 'disabled' | 'unlisted'> {
+  /** Unlisted: not a domain of ours. @throws DatabaseUnavailable */
+  async domainState(domain: string, signal: AbortSignal): Promise<DomainState> {
     const { domain: statement, domainFlag } = this.#statements;
     if (statement === undefined || domain === '') return 'active';
     const rows = await this.#database.query(statement, storedDomain(domain, this.#config.domainForm), signal);

@@ -1,4 +1,6 @@
 import { definePlugin, Refusal, Type } from '@pochard/plugin-sdk';
+import { AccountListing } from './account-listing.ts';
+import { accountsCommand } from './accounts-command.ts';
 import { configMistakes, configSchema } from './config.ts';
 import { RecentValues } from './credential-caches.ts';
 import { Database } from './database.ts';
@@ -146,6 +148,10 @@ export const plugin = definePlugin({
         return name !== undefined && (await directory.reaches(name, account.username, signal)) ? { allowed: true } : undefined;
       },
       { whenMissing: 'skip' }, // logins and mail do not need it
+    );
+
+    hooks.cli.command.declare(
+      accountsCommand(statements.list && new AccountListing(database, directory, statements.list, config.domainForm)),
     );
 
     const { user, mailbox, alias, domain, domainAlias } = statements;

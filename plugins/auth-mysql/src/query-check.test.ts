@@ -45,6 +45,29 @@ for (const sql of [
 ]) {
   test(`taken: ${sql}`, () => assert.deepEqual(queryMistakes(sql, 'select'), []));
 }
+const list = 'SELECT mail AS username, quota FROM u WHERE mail > ? ORDER BY mail';
+for (const [why, sql, expected] of [
+  ['a variable of Dovecot', list.replace('?', "'%u'"), /interpolates %u/],
+  ['a template literal', list.replace('?', `'\${after}'`), /interpolates \$\{/],
+  ['no placeholder', 'SELECT mail AS username FROM u ORDER BY mail', /has no placeholder/],
+  ['no order', 'SELECT mail AS username FROM u WHERE mail > ?', /has no ORDER BY/],
+  ['a limit of its own', `${list} LIMIT 10`, /has a LIMIT/],
+  ['all columns', list.replace('mail AS username', '*'), /selects \*/],
+  ['all columns of a table', list.replace('mail AS username', '`u`.*'), /selects \*/],
+  ['all columns beside others', list.replace('quota', ' *'), /selects \*/],
+  ['the password', list.replace('quota', 'password'), /has a password/],
+  ['the password under quotes', list.replace('quota', 'pw AS `Password`'), /has a password/],
+  ['a write', 'UPDATE u SET mail = ? ORDER BY mail', /must be a SELECT/],
+  ['a file', "SELECT mail INTO OUTFILE '/tmp/x' FROM u WHERE mail > ? ORDER BY mail", /must not write/],
+] as const) {
+  test(`refused in a listing: ${why}`, () => assert.match(queryMistakes(sql, 'list').join('; '), expected));
+}
+test('taken: a listing with counts, products and a column that is named after passwords', () => {
+  assert.deepEqual(queryMistakes(list, 'list'), []);
+  const long =
+    'SELECT mail AS username, megabytes * 1024 AS quota, (SELECT COUNT(*) FROM x) AS n, password_age FROM u WHERE mail > ? ORDER BY mail';
+  assert.deepEqual(queryMistakes(long, 'list'), []);
+});
 test('taken: an update with new hash, name and former hash', () => {
   assert.deepEqual(queryMistakes("UPDATE u SET pw = CONCAT('{ARGON2ID}', ?) WHERE name = ? AND pw = ?", 'update', 3), []);
 });

@@ -7,7 +7,8 @@ const MAIL_SERVER_VARIABLE = /%(?:\{|[A-Z]?[a-z](?![A-Za-z0-9_]))/;
 const TEMPLATE = /\$\{|#\{|<%|\{\{?\s?[a-z_][\w.]{0,60}\s?\}|\$[A-Za-z_]\w{0,60}/;
 const OTHER_PLACEHOLDER = /(?<![:\w]):[A-Za-z_]\w{0,60}|@\w/;
 
-export type QueryKind = 'select' | 'update';
+/** `list`: a SELECT that is run page by page. */
+export type QueryKind = 'select' | 'update' | 'list';
 
 /** Mistakes, each a sentence; none when the query is fine. `count`: exactly so many placeholders, else at least one. */
 export function queryMistakes(sql: string, kind: QueryKind, count?: number): readonly string[] {
@@ -26,9 +27,18 @@ export function queryMistakes(sql: string, kind: QueryKind, count?: number): rea
   const placeholders = code.split('?').length - 1;
   if (count !== undefined && placeholders !== count) mistakes.push(`has ${placeholders} placeholders (?) and needs ${count}`);
   else if (placeholders === 0) mistakes.push('has no placeholder: the name is bound to each ?');
-  const isRightKind = kind === 'select' ? /^\s*(?:select|with)\b/i.test(code) : /^\s*update\b/i.test(code);
-  if (!isRightKind) mistakes.push(kind === 'select' ? 'must be a SELECT' : 'must be an UPDATE');
-  if (kind === 'select' && /\binto\b/i.test(code)) mistakes.push('must not write (INTO)');
+  const isRightKind = kind === 'update' ? /^\s*update\b/i.test(code) : /^\s*(?:select|with)\b/i.test(code);
+  if (!isRightKind) mistakes.push(kind === 'update' ? 'must be an UPDATE' : 'must be a SELECT');
+  if (kind !== 'update' && /\binto\b/i.test(code)) mistakes.push('must not write (INTO)');
+  return kind === 'list' ? [...mistakes, ...listMistakes(sql, code)] : mistakes;
+}
+
+function listMistakes(sql: string, code: string): readonly string[] {
+  const mistakes: string[] = [];
+  if (!/\border\s+by\b/i.test(code)) mistakes.push('has no ORDER BY: pages follow the order of the login names');
+  if (/\blimit\b/i.test(code)) mistakes.push('has a LIMIT: leave it out, each page gets its own');
+  if (/(?:\bselect\s|\bdistinct\s|,|\.)\s*\*/i.test(code)) mistakes.push('selects *: name the columns, so that no password is read');
+  if (/\bpassword\b/i.test(code) || /[`'"]password[`'"]/i.test(sql)) mistakes.push('has a password: a listing does not read it');
   return mistakes;
 }
 

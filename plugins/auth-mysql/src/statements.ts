@@ -5,12 +5,25 @@ import { type CatchAllForm, type Flag, merged, type QuotaUnit, type Tables } fro
 import { presets } from './presets.ts';
 
 export type Value = string;
+export const PAGE_ROWS = 200;
 
 export interface Statement {
   readonly name: 'user' | 'mailbox' | 'alias' | 'domain' | 'domainAlias';
   readonly sql: string;
   /** What is bound when `key` is looked up. */
   values(key: string): readonly Value[];
+}
+/** Users in the order of their login names, at most {@link PAGE_ROWS}. */
+export interface ListStatement {
+  readonly sql: string;
+  values(page: ListPage): readonly Value[];
+}
+export interface ListPage {
+  /** Not before this login name; rows that the collation takes for equal come again. */
+  readonly after: string;
+  /** Patterns of LIKE, made by `prefixPattern` and `domainPattern`. Own queries do without them. */
+  readonly login: string;
+  readonly address: string;
 }
 export interface UpdateStatement {
   readonly sql: string;
@@ -25,6 +38,8 @@ export interface Statements {
   readonly domain: Statement | undefined;
   readonly domainAlias: Statement | undefined;
   readonly rehash: UpdateStatement | undefined;
+  /** `undefined`: own queries without one. */
+  readonly list: ListStatement | undefined;
   /** By the names that the rows have, `active`, `imap`...; a flag without an entry is a plain column. */
   readonly flags: ReadonlyMap<string, Flag>;
   readonly aliasFlag: Flag | undefined;
@@ -41,13 +56,9 @@ export function statementsOf(config: Config): Statements {
   const { queries } = config;
   if (queries === undefined)
     return tableStatements(merged(config.preset === undefined ? {} : presets[config.preset], config.tables), config);
-  const own = (name: Statement['name'], sql: string): Statement => {
-    // Each ? outside of quotes is the name; the check has refused those within.
-    const count = sql.replace(/'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`/g, '').split('?').length - 1;
-    return { name, sql, values: (key) => Array.from({ length: count }, () => key) };
-  };
+  const own = (name: Statement['name'], sql: string): Statement => ({ name, sql, values: everywhere(sql) });
   const maybe = (name: Statement['name'], sql: string | undefined) => (sql === undefined ? undefined : own(name, sql));
-  const { rehash } = queries;
+  const { rehash, list } = queries;
   return {
     user: own('user', queries.user),
     mailbox: own('mailbox', queries.mailbox ?? queries.user),
@@ -58,6 +69,7 @@ export function statementsOf(config: Config): Statements {
       rehash === undefined || !writesBack(config)
         ? undefined
         : { sql: rehash, values: (hash, username, former) => [hash, username, former] },
+    list: list === undefined ? undefined : ownList(list),
     flags: new Map(),
     aliasFlag: undefined,
     domainFlag: undefined,
@@ -69,6 +81,25 @@ export function statementsOf(config: Config): Statements {
   };
 }
 
+/** Each ? outside of quotes is the name; the check has refused those within. */
+function everywhere(sql: string): (key: string) => readonly Value[] {
+  const count = sql.replace(/'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`/g, '').split('?').length - 1;
+  return (key) => Array.from({ length: count }, () => key);
+}
+function ownList(sql: string): ListStatement {
+  const values = everywhere(sql);
+  return { sql: `${sql} LIMIT ${PAGE_ROWS}`, values: ({ after }) => values(after) };
+}
+
+/** For LIKE ... ESCAPE '|': a backslash means something else in every SQL mode. */
+export function prefixPattern(prefix: string): string {
+  return `${prefix.replace(/[|%_]/g, '|$&')}%`;
+}
+/** Addresses of the domain, as the database writes it. */
+export function domainPattern(domain: string): string {
+  return `%@${domain.replace(/[|%_]/g, '|$&')}`;
+}
+
 function writesBack({ rehash, passwordChange }: Config): boolean {
   return rehash === 'writeBack' || passwordChange === 'writeBack';
 }
@@ -76,6 +107,8 @@ function writesBack({ rehash, passwordChange }: Config): boolean {
 const KEY = '\u0000key';
 const HASH = '\u0000hash';
 const FORMER = '\u0000former';
+const LOGIN = '\u0000login';
+const ADDRESS = '\u0000address';
 
 function tableStatements(tables: Tables, config: Config): Statements {
   // Without a connection: knex writes the text and the list of values, and could not run it.
@@ -92,6 +125,7 @@ function tableStatements(tables: Tables, config: Config): Statements {
     if (typeof column !== 'string') flags.set(name, column);
   }
   const user = (name: 'user' | 'mailbox', by: string): Statement => prepared(name, selection(builder, users, wanted, by));
+  const { password: _, displayName: __, ...listed } = wanted;
   const other = (name: 'alias' | 'domainAlias', from: typeof aliases | typeof domainAliases): Statement | undefined => {
     if (from?.table === undefined || from.columns === undefined) return undefined;
     const { target, active } = from.columns;
@@ -117,6 +151,7 @@ function tableStatements(tables: Tables, config: Config): Statements {
     domain,
     domainAlias: other('domainAlias', domainAliases),
     rehash: !writesBack(config) ? undefined : rehashing(builder, users.table ?? '', login, columns.password ?? ''),
+    list: listing(restricted(selected(builder, users, listed), users), login, address),
     flags,
     aliasFlag: aliases?.columns?.active,
     domainFlag: domains?.columns?.active,
@@ -135,10 +170,14 @@ interface From {
 }
 
 function selection(builder: Knex, from: From, wanted: Readonly<Record<string, string | undefined>>, by: string): Knex.QueryBuilder {
+  return restricted(selected(builder, from, wanted).where(by, KEY), from);
+}
+function selected(builder: Knex, from: From, wanted: Readonly<Record<string, string | undefined>>): Knex.QueryBuilder {
   const aliases = Object.fromEntries(Object.entries(wanted).filter(([, column]) => column !== undefined)) as Record<string, string>;
-  let query = builder(from.table ?? '')
-    .select(aliases)
-    .where(by, KEY);
+  return builder(from.table ?? '').select(aliases);
+}
+function restricted(selection: Knex.QueryBuilder, from: From): Knex.QueryBuilder {
+  let query = selection;
   for (const { table, left, right, kind = 'inner' } of from.joins ?? []) {
     query = kind === 'left' ? query.leftJoin(table, left, right) : query.innerJoin(table, left, right);
   }
@@ -149,6 +188,22 @@ function prepared(name: Statement['name'], query: Knex.QueryBuilder): Statement 
   const { sql, bindings } = query.toSQL().toNative();
   const constants = bindings.map(String);
   return { name, sql, values: (key) => constants.map((value) => (value === KEY ? key : value)) };
+}
+function listing(query: Knex.QueryBuilder, login: string, address: string): ListStatement {
+  const { sql, bindings } = query
+    .where(login, '>=', KEY)
+    .whereRaw("?? like ? escape '|'", [login, LOGIN])
+    .whereRaw("coalesce(??, ??) like ? escape '|'", [address, login, ADDRESS])
+    .orderBy('username') // the name in the list of columns, which a column of the table cannot take from it
+    .limit(PAGE_ROWS, { skipBinding: true }) // as a bound value its type depends on the server
+    .toSQL()
+    .toNative();
+  const order = bindings.map(String);
+  return {
+    sql,
+    values: ({ after, login: names, address: addresses }) =>
+      order.map((value) => (value === KEY ? after : value === LOGIN ? names : value === ADDRESS ? addresses : value)),
+  };
 }
 function rehashing(builder: Knex, table: string, login: string, password: string): UpdateStatement {
   const bare = password.slice(password.lastIndexOf('.') + 1);
