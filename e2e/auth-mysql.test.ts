@@ -237,6 +237,18 @@ async function listingCase(t: TestContext, database: MariaDb): Promise<void> {
   assert.deepEqual(await accountList(own, '--like', 'full'), [
     'full@a.example\tfull@a.example\tenabled\timap,submission,http\t4096 octets',
   ]);
+  const columns = {
+    address: 'domain',
+    login: 'mailbox.username',
+    password: 'password',
+    quota: 'quota',
+    active: { column: 'active', on: ['0'] },
+  };
+  const tables = { users: { table: 'mailbox', columns, where: { domain: ['closed.example'] } }, quotaUnit: 'KiB' };
+  const mapped = await startServer(t, withPlugin({ connection, tables }));
+  assert.deepEqual(await accountList(mapped), [
+    'eve@closed.example\tclosed.example\tdisabled (not active)\timap,submission,http\tunlimited',
+  ]);
   const without = await pochard(await startServer(t, withPlugin({ connection, queries: { user } })), 'accounts');
   assert.deepEqual([without.code, without.stdout], [1, '']);
   assert.match(without.stderr, /^pochard: The configuration of auth-mysql has no queries\.list\n$/);
