@@ -54,7 +54,10 @@ async function strangersFolder(t: TestContext): Promise<string> {
   const folder = await temporaryFolder(t);
   await mkdir(join(folder, 'src'));
   await writeFile(join(folder, 'package.json'), '{ "name": "stranger", "type": "module", "exports": "./src/index.ts" }');
-  await writeFile(join(folder, 'src/greeting.ts'), 'export function greeting(word: string): string {\n  return ["hello", word].join(" ");\n}\n');
+  await writeFile(
+    join(folder, 'src/greeting.ts'),
+    'export function greeting(word: string): string {\n  return ["hello", word].join(" ");\n}\n',
+  );
   await writeFile(join(folder, 'src/index.ts'), INDEX);
   return folder;
 }
