@@ -25,23 +25,27 @@ import { type Registry, RuleBroken, SessionView } from './session-view.ts';
 import { checkSuccession, difference, flagText, idOf, type TrueMailbox, type TrueMessage, type Truth } from './truth.ts';
 
 export interface ModelTransport {
-  /** A session of the account, logged in; `index` -1 is the auditor. Which instance it reaches is the transport's choice. */
-  connect(index: number): Promise<ImapScript>;
-  /** ms within which a change is known everywhere; 0 where everything is known at once. */
+  readonly instances: number;
+  /** A session of the account on one of the instances, logged in. */
+  connect(instance: number): Promise<ImapScript>;
+  /** ms within which a session in IDLE hears of a change; 0 where everything is known at once. */
   readonly convergenceMs: number;
-  /** Called after each step that may have changed something: resolves when, as a rule, every instance has heard of it. */
-  settle?(): Promise<void>;
 }
 export interface ModelOptions {
   readonly seed: number;
+  /** Session `n` is on instance `n % instances`. */
   readonly sessions: number;
-  /** Ends after so many ms, or so many steps. */
+  /** Ends after so many ms, or so many commands. */
   readonly forMs: number;
-  readonly steps?: number;
+  readonly commands?: number;
+  /** Called now and then, for those who wait. */
+  onProgress?(result: ModelResult): void;
 }
 export interface ModelResult {
   readonly steps: number;
   readonly commands: number;
+  /** Commands that ran while one on another instance had the same mailbox selected and ran as well. */
+  readonly contended: number;
   readonly byName: ReadonlyMap<string, number>;
   /** Of a step, with everything that is looked at after it. */
   readonly slowestMs: number;
@@ -49,6 +53,9 @@ export interface ModelResult {
 
 const LOG_LINES = 150;
 const SNAPSHOTS = 60;
+const PROGRESS_STEPS = 500;
+/** Most commands of each session in a storm. */
+const STORM = 12;
 
 interface Snapshot {
   readonly highestModSeq: number;
@@ -83,10 +90,12 @@ class ModelRun {
   readonly #validities = new Map<string, number>();
   readonly #byName = new Map<string, number>();
   #sessions: SessionView[] = [];
-  #auditor: ImapScript | undefined;
+  /** One on each instance: whichever looks must find the same. */
+  #auditors: ImapScript[] = [];
   #truth: Truth = new Map();
   #ids = 0;
   #commands = 0;
+  #contended = 0;
   #slowestMs = 0;
 
   constructor(transport: ModelTransport, options: ModelOptions) {
@@ -96,29 +105,41 @@ class ModelRun {
   }
 
   close(): void {
-    this.#auditor?.close();
+    for (const auditor of this.#auditors) auditor.close();
     for (const session of this.#sessions) session.close();
   }
 
   async run(): Promise<ModelResult> {
-    const { sessions, forMs, steps = Number.POSITIVE_INFINITY } = this.#options;
-    this.#auditor = await this.#transport.connect(-1);
+    const { sessions, forMs, commands = Number.POSITIVE_INFINITY, onProgress } = this.#options;
+    for (let instance = 0; instance < this.#transport.instances; instance += 1)
+      this.#auditors.push(await this.#transport.connect(instance));
     for (let index = 0; index < sessions; index += 1) this.#sessions.push(await this.#connect(index));
     this.#truth = await this.#audit();
     this.#remember();
     const end = Date.now() + forMs;
-    while (Date.now() < end && this.steps < steps) {
+    while (Date.now() < end && this.#commands < commands) {
       this.steps += 1;
       const began = performance.now();
       await this.#step();
       this.#slowestMs = Math.max(this.#slowestMs, performance.now() - began);
+      if (this.steps % PROGRESS_STEPS === 0) onProgress?.(this.#result);
     }
     await this.#finish();
-    return { steps: this.steps, commands: this.#commands, byName: this.#byName, slowestMs: this.#slowestMs };
+    return this.#result;
+  }
+
+  get #result(): ModelResult {
+    return {
+      steps: this.steps,
+      commands: this.#commands,
+      contended: this.#contended,
+      byName: this.#byName,
+      slowestMs: this.#slowestMs,
+    };
   }
 
   async #connect(index: number): Promise<SessionView> {
-    const script = await this.#transport.connect(index);
+    const script = await this.#transport.connect(index % this.#transport.instances);
     const kind = this.#dice.next();
     const modes = { condstore: kind < 0.6, qresync: kind < 0.35 };
     if (modes.condstore) await script.command(`ENABLE ${modes.qresync ? 'QRESYNC' : 'CONDSTORE'}`);
@@ -146,6 +167,7 @@ class ModelRun {
     const kind = this.#dice.next();
     if (idling.length > 0 && (kind < 0.15 || free.length === 0)) return this.#done(this.#dice.pick(idling));
     if (kind < 0.2) return this.#resynchronise();
+    if (kind < 0.22) return this.#storm(free);
     if (kind < 0.4 && free.length > 1) return this.#burst(free);
     const session = this.#dice.pick(free);
     if (kind < 0.43) return this.#reconnect(session);
@@ -216,6 +238,7 @@ class ModelRun {
         truths = truths.flatMap((truth) => (command.amongOthers ?? command.outcomes)?.call(command, truth) ?? [truth]);
       return truths;
     });
+    this.#countContended(commands.map(({ session }) => session));
     this.log.push(`-- at once: ${commands.map(({ name, command }) => `${name} ${command.line}`).join(' | ')}`);
     const answers = await Promise.all(
       commands.map(async ({ session, command }) => {
@@ -235,6 +258,46 @@ class ModelRun {
     }
   }
 
+  /** Many commands of each session, all at once: no order of them is guessed, but every session and every instance agrees on what came of it. */
+  async #storm(free: readonly SessionView[]): Promise<void> {
+    this.log.push('-- storm');
+    const count = this.#dice.between(2, STORM);
+    const rounds = free.map(async (session) => {
+      for (let n = 0; n < count; n += 1) {
+        const isSelected = session.selected !== undefined && session.messages.length > 0;
+        const command = isSelected && this.#dice.next() < 0.9 ? this.#commandForBurst(session) : append(this.#world, session);
+        this.#count(command.line);
+        const answer = await session.run(command.line, ...(command.literals ?? []));
+        if (answer.done.startsWith('BAD')) throw new RuleBroken(`${command.line}: ${answer.done}`);
+        command.assume?.(answer);
+        await this.#identify(session);
+      }
+    });
+    for (let n = 0; n < count; n += 1) this.#countContended(free);
+    const ended = await Promise.allSettled(rounds);
+    for (const one of ended) if (one.status === 'rejected') throw one.reason;
+    const found = await this.#audit();
+    checkSuccession(this.#truth, found);
+    this.#checkNames(found);
+    this.#truth = found;
+    this.#remember();
+    await this.#tellAll();
+    for (const session of free) await this.#noop(session);
+  }
+
+  #countContended(at: readonly SessionView[]): void {
+    for (const session of at) {
+      const instance = this.#instanceOf(session);
+      const isContended = at.some(
+        (other) => other.selected?.uidValidity === session.selected?.uidValidity && this.#instanceOf(other) !== instance,
+      );
+      if (session.selected !== undefined && isContended) this.#contended += 1;
+    }
+  }
+  #instanceOf(session: SessionView): number {
+    return this.#sessions.indexOf(session) % this.#transport.instances;
+  }
+
   #commandForBurst(session: SessionView): ModelCommand {
     const world = this.#world;
     const kind = this.#dice.next();
@@ -247,7 +310,9 @@ class ModelRun {
   }
 
   async #select(session: SessionView): Promise<void> {
-    const name = this.#dice.pick(MAILBOXES);
+    // Where another one is, more often than not: sessions that never meet have no news for each other.
+    const others = this.#sessions.flatMap((other) => (other === session || other.selected === undefined ? [] : [other.selected.name]));
+    const name = others.length > 0 && this.#dice.next() < 0.5 ? this.#dice.pick(others) : this.#dice.pick(MAILBOXES);
     const readOnly = this.#dice.next() < 0.15;
     const line = `${readOnly ? 'EXAMINE' : 'SELECT'} ${name}`;
     this.#count(line);
@@ -336,25 +401,23 @@ class ModelRun {
 
   /* ── What is there ─────────────────────────────────────────────────────────────────────────────────────────── */
 
-  /** The account must be as one of the outcomes says. */
+  /** The account must be as one of the outcomes says, whichever instance is asked. */
   async #settle(outcomes: readonly Truth[]): Promise<void> {
     const before = this.#truth;
-    const deadline = Date.now() + this.#transport.convergenceMs;
-    for (;;) {
-      const found = await this.#audit();
-      const differences = outcomes.map((outcome) => difference(outcome, found));
-      if (differences.includes(undefined)) {
-        checkSuccession(this.#truth, found);
-        this.#checkNames(found);
-        this.#truth = found;
-        this.#remember();
-        if (outcomes.length > 1 || outcomes[0] !== before) await this.#transport.settle?.();
-        return;
-      }
-      if (Date.now() >= deadline)
-        throw new RuleBroken(`the account is in no state that the commands explain:\n${[...new Set(differences)].slice(0, 6).join('\n')}`);
-      await new Promise((resolve) => setTimeout(resolve, 20)); // another instance has not heard of it yet
-    }
+    const found = await this.#audit();
+    const differences = outcomes.map((outcome) => difference(outcome, found));
+    if (!differences.includes(undefined))
+      throw new RuleBroken(`the account is in no state that the commands explain:\n${[...new Set(differences)].slice(0, 6).join('\n')}`);
+    checkSuccession(this.#truth, found);
+    this.#checkNames(found);
+    this.#truth = found;
+    this.#remember();
+    if (outcomes.length > 1 || outcomes[0] !== before) await this.#tellAll();
+  }
+
+  /** Before NOOP an instance reads what the others have done: what comes next is not answered from what was. */
+  async #tellAll(): Promise<void> {
+    if (this.#auditors.length > 1) await Promise.all(this.#auditors.map((auditor) => auditor.command('NOOP')));
   }
 
   /** Name, UIDVALIDITY and UID never mean two messages (RFC 9051 §2.3.1.1). */
@@ -367,19 +430,21 @@ class ModelRun {
   }
 
   async #audit(): Promise<Truth> {
-    const script = this.#auditor;
-    if (script === undefined) throw new Error('no auditor');
+    const script = this.#dice.pick(this.#auditors);
     const truth = new Map<string, TrueMailbox>();
     const names = (await script.command('LIST "" *')).untagged.map((line) => /"\/" "?([^"]+)"?$/.exec(line)?.[1] ?? '');
-    for (const name of names) {
-      if (!MAILBOXES.includes(name)) continue;
-      const { untagged, done } = await script.command(`EXAMINE ${name}`);
-      if (!done.startsWith('OK')) throw new RuleBroken(`EXAMINE ${name}: ${done}`);
-      const said = untagged.join('\n');
+    const present = names.filter((name) => MAILBOXES.includes(name));
+    // In one go, as each takes its turn anyway; unselected at the end, or the auditor would have to go when that mailbox is deleted.
+    const answers = await inOneGo(script, [
+      ...present.flatMap((name) => [`EXAMINE ${name}`, 'UID FETCH 1:* (FLAGS INTERNALDATE MODSEQ)']),
+      'UNSELECT',
+    ]);
+    for (const [index, name] of present.entries()) {
+      const [examined, listed] = [answers[2 * index], answers[2 * index + 1]];
+      if (examined?.done.startsWith('OK') !== true) throw new RuleBroken(`EXAMINE ${name}: ${examined?.done}`);
+      const said = examined.untagged.join('\n');
       const number = (code: string): number => Number(new RegExp(`\\[${code} (\\d+)\\]`).exec(said)?.[1]);
-      const messages = (await script.command('UID FETCH 1:* (FLAGS INTERNALDATE MODSEQ)')).untagged.flatMap(
-        (line) => trueMessage(line) ?? [],
-      );
+      const messages = (listed?.untagged ?? []).flatMap((line) => trueMessage(line) ?? []);
       const uidValidity = number('UIDVALIDITY');
       truth.set(name, { uidValidity, uidNext: number('UIDNEXT'), highestModSeq: number('HIGHESTMODSEQ'), messages });
       for (const { uid, id } of messages) {
@@ -389,11 +454,12 @@ class ModelRun {
         this.#registry.set(key, id);
       }
     }
-    await script.command('UNSELECT'); // or it would have to go when that mailbox is deleted
     return truth;
   }
 
   #remember(): void {
+    const there = new Set([...this.#truth.values()].map(({ uidValidity }) => uidValidity));
+    for (const uidValidity of this.#history.keys()) if (!there.has(uidValidity)) this.#history.delete(uidValidity);
     for (const { uidValidity, highestModSeq, messages } of this.#truth.values()) {
       const snapshots = this.#history.get(uidValidity) ?? [];
       this.#history.set(uidValidity, snapshots);
@@ -499,6 +565,20 @@ function trueMessage(line: string): TrueMessage | undefined {
   const flags = /FLAGS \(([^)]*)\)/.exec(line)?.[1];
   if (uid === undefined || date === undefined || modSeq === undefined || flags === undefined) return undefined;
   return { uid: Number(uid), id: idOf(date), flags: flagText(flags.split(' ')), modSeq: Number(modSeq) };
+}
+
+/** Sends all, then reads all. */
+async function inOneGo(script: ImapScript, lines: readonly string[]): Promise<{ readonly untagged: string[]; readonly done: string }[]> {
+  const tags = lines.map(() => script.takeTag());
+  script.socket.write(lines.map((line, index) => `${tags[index]} ${line}\r\n`).join(''));
+  const answers: { untagged: string[]; done: string }[] = [];
+  for (const tag of tags) {
+    const untagged: string[] = [];
+    let response = await script.response();
+    for (; !response.startsWith(`${tag} `); response = await script.response()) untagged.push(response);
+    answers.push({ untagged, done: response.slice(tag.length + 1) });
+  }
+  return answers;
 }
 
 function orders<T>(things: readonly T[]): T[][] {
