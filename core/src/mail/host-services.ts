@@ -225,7 +225,7 @@ export class MailHostServices implements HostServices {
     const { store, codecs } = this.#bound.parts;
     if (batch !== undefined) return batch.add(write);
     await store.records.write([write]);
-    codecs.forget(owner); // what a codec applies to may be written there
+    await codecs.forget(owner); // what a codec applies to may be written there
   }
 
   async *#entries(table: string, prefix: string): AsyncGenerator<readonly [string, Uint8Array]> {

@@ -309,8 +309,11 @@ export interface Bus {
   readonly isConnected: boolean;
   beacon(account: AccountId, head: Seq): void;
   listen(account: AccountId, hear: (head: Seq) => void): () => void;
-  /** Says to all other instances, not to this one, that what they keep in memory is old. Short text; when Redis is away it may come late or never. */
-  tell(topic: string, about: string): void;
+  /**
+   * Says to all other instances, not to this one, that what they keep in memory is old. Short text. Resolves when all that are there have heard and acted,
+   * or after half a second; when Redis is away at once, and the news may come late or never. Never rejects.
+   */
+  tell(topic: string, about: string): Promise<void>;
   hear(topic: string, hear: (about: string) => void): void;
   /** `undefined`: somebody else holds it. Renewed by the driver until released. */
   lease(name: string, ttlMs: number): Promise<Lease | undefined>;

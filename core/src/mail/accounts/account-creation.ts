@@ -115,13 +115,12 @@ export class AccountCreation {
         await mail.createMailboxes(boxes, origin, [...directory.creation(record), ...rows, ...writes]);
       });
     } catch (error) {
-      directory.forget(record);
+      await directory.forget(record);
       if (error instanceof RecordConflict) throw new MailError('taken', `${error.key} is taken`, { cause: error });
       throw asMailError(error);
     }
-    directory.forget(record);
     // What was written with it may be the key that seals its mail: no codec's earlier "no" counts any more.
-    this.#parts.codecs.forget(record.id);
+    await Promise.all([directory.forget(record), this.#parts.codecs.forget(record.id)]);
     this.#parts.committed();
     return record;
   }
@@ -169,8 +168,7 @@ export class AccountCreation {
       log.warn({ account: record.id, err: error }, 'account was not brought up to date from its directory');
       return record;
     } finally {
-      directory.forget(record);
-      directory.forget(wanted);
+      await directory.forget(record, wanted);
     }
   }
 }

@@ -115,7 +115,7 @@ export class AccountService implements Accounts {
       allow: allow ?? record.allow,
       disabled: disabled ?? record.disabled,
     }));
-    if (disabled === true || allow !== undefined) this.#sessions.revoke(id);
+    if (disabled === true || allow !== undefined) await this.#sessions.revoke(id);
     return record;
   }
 
@@ -134,9 +134,7 @@ export class AccountService implements Accounts {
     } catch (error) {
       throw asMailError(error);
     }
-    directory.forget(fresh.record);
-    this.#sessions.revoke(id);
-    codecs.forget(id);
+    await Promise.all([directory.forget(fresh.record), this.#sessions.revoke(id), codecs.forget(id)]);
     if (waiting.length === 0) await this.#removals.erase(id);
     else committed();
   }
@@ -209,8 +207,7 @@ export class AccountService implements Accounts {
       const word = to.disabled && !from.record.disabled ? 'suspended' : 'updated';
       try {
         await (await mails.get(id)).writeRecords(directory.change(from, to), { by: 'api', actor: actors.system.name }, word);
-        directory.forget(from.record);
-        directory.forget(to);
+        await directory.forget(from.record, to);
         committed();
         return to;
       } catch (error) {

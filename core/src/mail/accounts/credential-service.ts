@@ -57,7 +57,7 @@ export class CredentialService {
     } finally {
       octets.fill(0);
     }
-    this.#sessions.revoke(id);
+    await this.#sessions.revoke(id);
   }
 
   /** By the user, who has just proved `former`. Ends all sessions; both secrets are wiped. @throws MailError unsupported when it is kept where nobody can change it */
@@ -80,7 +80,7 @@ export class CredentialService {
       former.fill(0);
       password.fill(0);
     }
-    this.#sessions.revoke(id);
+    await this.#sessions.revoke(id);
   }
 
   /** @throws MailError invalid, limit, no-such-account */
@@ -117,7 +117,7 @@ export class CredentialService {
       (commit) => ({ credentialId: appPasswordId, commit, change: 'revoked' }),
       () => [this.#credentials.removal(id, appPasswordId)],
     );
-    this.#sessions.revoke(id, appPasswordId);
+    await this.#sessions.revoke(id, appPasswordId);
   }
 
   /** `auth.credential`, then the rows and what plugins put beside them, in one commit. */
@@ -137,7 +137,7 @@ export class CredentialService {
         async (writes) => {
           const all = [...(await rows()), ...writes];
           if (all.length > 0) await (await mails.get(id)).writeRecords(all, { by: 'api', actor: actor.name });
-          codecs.forget(id);
+          await codecs.forget(id);
         },
       );
     } catch (error) {

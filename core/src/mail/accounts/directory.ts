@@ -145,14 +145,17 @@ export class Directory {
       { table: ADDRESSES, key: address, value: to === undefined ? undefined : { alias: to }, ifVersion: row?.version ?? 0 },
     ]);
     this.#addresses.delete(address);
-    this.#bus?.tell(NEWS, `- ${address}`);
+    await this.#bus?.tell(NEWS, `- ${address}`);
   }
 
   /** After a write: what the caches knew of these names is old, here and elsewhere. */
-  forget(record: AccountRecord): void {
-    const names = namesOf(record);
-    this.#drop(record.id, names);
-    this.#bus?.tell(NEWS, [record.id, ...names].join(' '));
+  async forget(...records: readonly AccountRecord[]): Promise<void> {
+    const told = records.map((record) => {
+      const names = namesOf(record);
+      this.#drop(record.id, names);
+      return this.#bus?.tell(NEWS, [record.id, ...names].join(' '));
+    });
+    await Promise.all(told);
   }
   #drop(id: AccountId, names: readonly string[]): void {
     this.#accounts.delete(id);

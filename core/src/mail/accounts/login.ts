@@ -192,7 +192,7 @@ export class Logins {
         await commitWith(gate, async (writes) => {
           if (writes.length === 0) return;
           await mail.writeRecords(writes, { by, actor: actor.name });
-          parts.codecs.forget(now.id);
+          await parts.codecs.forget(now.id);
         });
       }
       const access = new HookedMailAccess(parts, { account, mail, actor, session, by });

@@ -46,9 +46,9 @@ export class Sessions {
   }
 
   /** Ends all sessions of the account, or those of one credential, on every instance; protocols that asked are told. */
-  revoke(id: AccountId, credentialId?: string): void {
-    this.#bus?.tell(NEWS, credentialId === undefined ? id : `${id} ${credentialId}`);
+  async revoke(id: AccountId, credentialId?: string): Promise<void> {
     this.#revokeHere(id, credentialId);
+    await this.#bus?.tell(NEWS, credentialId === undefined ? id : `${id} ${credentialId}`);
   }
   #revokeHere(id: AccountId, credentialId: string | undefined): void {
     for (const session of [...(this.#byAccount.get(id) ?? [])]) {

@@ -74,9 +74,9 @@ export class Codecs {
   }
 
   /** Something was written that may change what applies to the account (or to all of them). */
-  forget(accountId: string | 'all'): void {
-    this.#bus?.tell(NEWS, accountId);
+  async forget(accountId: string | 'all'): Promise<void> {
     this.#forgetHere(accountId);
+    await this.#bus?.tell(NEWS, accountId);
   }
   #forgetHere(accountId: string): void {
     if (accountId === 'all') this.#stacks.clear();

@@ -328,7 +328,7 @@ test('once an encrypting codec applies to an account its segments are removed an
   await house.update();
   assert.equal((await host.store.derived.list(account)).length, 1);
   applies = true;
-  host.parts.codecs.forget('all');
+  await host.parts.codecs.forget('all');
   await house.append('INBOX', mails(40, 41));
   await house.update();
   assert.deepEqual(await host.store.derived.list(account), []);

@@ -63,7 +63,7 @@ export class MemoryBus implements Bus {
   }
 
   /** There are no others. */
-  tell(): void {}
+  async tell(): Promise<void> {}
   hear(): void {}
 
   /** Within one process a holder cannot be lost without all being lost: `ttlMs` has nothing to do here. */

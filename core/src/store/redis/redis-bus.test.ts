@@ -54,17 +54,37 @@ test('news reach the other instances, not the one that tells them, also those of
     heard.push(about);
     if (about === 'later') resolve();
   });
-  one.tell('accounts', 'ada a b');
-  one.tell('others', 'x');
-  one.tell('accounts', 'x'.repeat(5_000));
+  await one.tell('accounts', 'ada a b');
+  assert.deepEqual(heard, ['ada a b'], 'who was told has acted');
+  await one.tell('others', 'x');
+  await one.tell('accounts', 'x'.repeat(5_000));
   await redis.stop();
   await lost.next();
-  one.tell('accounts', 'later');
+  await one.tell('accounts', 'later');
   await redis.start();
   await back.next();
-  one.tell('accounts', 'later');
+  await one.tell('accounts', 'later');
   await promise;
   assert.deepEqual(heard.slice(0, 2), ['ada a b', 'later']);
+});
+
+test('news wait for all who are there, not for one who hangs', async (t) => {
+  const redis = await startRedis(t);
+  if (redis === undefined) return;
+  const buses = await Promise.all(Array.from({ length: 4 }, () => openBus(t, redis.url)));
+  const [teller, ...others] = buses;
+  assert.ok(teller);
+  let heard = 0;
+  for (const bus of others) bus.hear('accounts', () => heard++);
+  await Promise.all(Array.from({ length: 50 }, (_, n) => teller.tell('accounts', `a${n}`)));
+  assert.equal(heard, 150);
+  // Subscribed, and deaf.
+  const deaf = connect(Number(new URL(redis.url).port), '127.0.0.1').on('error', () => undefined);
+  t.after(() => deaf.destroy());
+  deaf.write('SUBSCRIBE pochard:beacons\r\n');
+  await once(deaf, 'data');
+  await teller.tell('accounts', 'late');
+  assert.equal(heard, 153);
 });
 
 test('what is no message of ours on the channel is left aside', async (t) => {
@@ -85,6 +105,10 @@ test('what is no message of ours on the channel is left aside', async (t) => {
     'x_=3',
     'x_ada1=zzzzzzzzzzzzzzzz',
     'x_!9',
+    'x_~',
+    'x_~1',
+    'x_^',
+    'x_^y.1',
     `x_${'ada1=1,'.repeat(20_000)}`,
     'x_ada1=4',
   ])

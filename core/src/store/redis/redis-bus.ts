@@ -35,6 +35,8 @@ const MAX_PENDING = 10_000;
 /** And other news. */
 const MAX_UNTOLD = 1_000;
 const MAX_TOLD = 4_096;
+/** ms that who tells news waits for those who hear them. One who is slower, or died a moment ago, learns by itself. */
+const ACTED_MS = 500;
 
 const COUNT = `
 local sum = redis.call('incrby', KEYS[1], ARGV[1])
@@ -53,6 +55,10 @@ export class RedisBus implements Bus {
   readonly #leases = new Set<RedisLease>();
   readonly #hearers = new Map<string, ((about: string) => void)[]>();
   readonly #onListenerError: ((error: unknown) => void) | undefined;
+  readonly #instance = randomBytes(9).toString('base64url');
+  /** By number: called for each instance that has acted on news of this one. */
+  readonly #acted = new Map<number, () => void>();
+  #newsNumber = 0;
   #untold: string[] = [];
   #flushTimer: NodeJS.Timeout | undefined;
   #flushedAt = 0;
@@ -67,12 +73,12 @@ export class RedisBus implements Bus {
     this.#link = new RedisLink({
       target: parseRedisUrl(url),
       channel: `${keyPrefix}beacons`,
-      instance: randomBytes(9).toString('base64url'),
+      instance: this.#instance,
       heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
       commandTimeoutMs: options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS,
       onMessage: (text) => this.#hear(text),
       onUp: () => {
-        for (const news of this.#untold.splice(0)) this.#link.publish(news);
+        for (const news of this.#untold.splice(0)) void this.#link.publish(news);
         this.#flush();
         onConnected?.();
       },
@@ -110,18 +116,19 @@ export class RedisBus implements Bus {
     for (const [account, head] of this.#pending) {
       parts.push(`${account}=${head.toString(36)}`);
       if (parts.length === MESSAGE_ACCOUNTS) {
-        this.#link.publish(parts.join(','));
+        void this.#link.publish(parts.join(','));
         parts = [];
       }
     }
-    if (parts.length > 0) this.#link.publish(parts.join(','));
+    if (parts.length > 0) void this.#link.publish(parts.join(','));
     this.#pending.clear();
   }
   #hear(text: string): void {
-    if (text.startsWith('~')) {
-      this.#hearNews(text);
-      return;
-    }
+    if (text.startsWith('~')) this.#hearNews(text);
+    else if (text.startsWith('^')) this.#hearActed(text);
+    else this.#hearBeacons(text);
+  }
+  #hearBeacons(text: string): void {
     for (const part of text.split(',')) {
       const equals = part.indexOf('=');
       const head = Number.parseInt(part.slice(equals + 1), 36);
@@ -134,24 +141,51 @@ export class RedisBus implements Bus {
     return this.#local.listen(account, hear);
   }
 
-  tell(topic: string, about: string): void {
+  async tell(topic: string, about: string): Promise<void> {
     if (this.#closed || about.length > MAX_TOLD) return;
-    const news = `~${topic} ${about}`;
-    if (this.#link.isUp) this.#link.publish(news);
-    else if (this.#untold.length < MAX_UNTOLD) this.#untold.push(news);
+    const number = ++this.#newsNumber;
+    const news = `~${this.#instance}.${number} ${topic} ${about}`;
+    if (!this.#link.isUp) {
+      if (this.#untold.length < MAX_UNTOLD) this.#untold.push(news);
+      return;
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ACTED_MS);
+    let acted = 0;
+    let expected = Number.POSITIVE_INFINITY;
+    const look = (): void => {
+      if (acted >= expected) resolve();
+    };
+    this.#acted.set(number, () => {
+      acted += 1;
+      look();
+    });
+    void this.#link.publish(news).then((others) => {
+      expected = others;
+      look();
+    });
+    await promise;
+    clearTimeout(timer);
+    this.#acted.delete(number);
   }
   hear(topic: string, hear: (about: string) => void): void {
     this.#hearers.set(topic, [...(this.#hearers.get(topic) ?? []), hear]);
   }
   #hearNews(text: string): void {
-    const space = text.indexOf(' ');
-    for (const hear of this.#hearers.get(text.slice(1, space)) ?? []) {
+    const [id = '', topic = ''] = text.slice(1).split(' ', 2);
+    const about = text.slice(id.length + topic.length + 3);
+    for (const hear of this.#hearers.get(topic) ?? []) {
       try {
-        hear(text.slice(space + 1));
+        hear(about);
       } catch (error) {
         this.#onListenerError?.(error);
       }
     }
+    void this.#link.publish(`^${id}`);
+  }
+  #hearActed(text: string): void {
+    const [instance, number] = text.slice(1).split('.');
+    if (instance === this.#instance) this.#acted.get(Number(number))?.();
   }
 
   /** While Redis is away nobody gets a lease: work that needs one waits. */

@@ -66,9 +66,9 @@ export class RedisLink {
     this.#settleFirst();
   }
 
-  /** Lost without a word when the link is down. */
-  publish(text: string): void {
-    this.#publish(text);
+  /** Lost without a word when the link is down. Resolves with how many others were subscribed (in a cluster: to the same node), 0 when it failed; never rejects. */
+  async publish(text: string): Promise<number> {
+    return Math.max(0, (await this.#publish(text)) - 1);
   }
 
   /** Runs a script. @throws Error at once when the link is down, or what Redis says */
@@ -124,19 +124,22 @@ export class RedisLink {
     const beat = (): void => {
       if (clients === undefined) return;
       if (this.#beat - this.#heardBeat >= 2) this.#failed(clients, new Error('Redis does not answer'));
-      else this.#publish(`!${++this.#beat}`);
+      else void this.#publish(`!${++this.#beat}`);
     };
     this.#heartbeat = setInterval(beat, heartbeatMs);
     this.#heartbeat.unref();
     beat();
   }
 
-  #publish(text: string): void {
+  async #publish(text: string): Promise<number> {
     const clients = this.#clients;
-    if (clients === undefined) return;
-    clients.commands
-      .publish(this.#options.channel, `${this.#options.instance} ${text}`)
-      .catch((error: unknown) => this.#commandFailed(clients, error));
+    if (clients === undefined) return 0;
+    try {
+      return await clients.commands.publish(this.#options.channel, `${this.#options.instance} ${text}`);
+    } catch (error) {
+      this.#commandFailed(clients, error);
+      return 0;
+    }
   }
 
   #hear(message: string): void {
