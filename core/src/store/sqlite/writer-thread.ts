@@ -35,6 +35,9 @@ function serve(writer: Writer): void {
   /** A passive checkpoint is under way in the other thread. */
   let checkpointing = false;
   const checkpointFrom = Math.max(settings.walOctets, LEAST_WAL_OCTETS) / 2;
+  /** The writer waits for the checkpoint from here on: where that thread gets no time or a slow disk, the WAL would grow without end. */
+  const waitFrom = 4 * checkpointFrom;
+  let waiting = false;
   let restartDue = false;
   let groups = 0;
   let closing = false;
@@ -44,6 +47,7 @@ function serve(writer: Writer): void {
 
   checkpointer.on('message', (outcome: CheckpointReply) => {
     checkpointing = false;
+    waiting = false;
     if (outcome === 'done') restartDue = true;
     else writer.checkpointFailed(outcome.fault, outcome.message);
     run();
@@ -75,6 +79,7 @@ function serve(writer: Writer): void {
 
   function run(): void {
     clearTimeout(idleTimer);
+    if (waiting) return; // the checkpoint's answer calls run again
     drain();
     while (!writer.isIdle) {
       reply({ kind: 'done', results: writer.runGroup() });
@@ -87,6 +92,7 @@ function serve(writer: Writer): void {
         lookAtWal();
         // The checkpointer's answer comes through the event loop: turn it now and then under constant load.
         if (checkpointing) {
+          waiting = writer.walOctets() >= waitFrom;
           setImmediate(run);
           return;
         }
