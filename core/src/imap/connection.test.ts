@@ -81,6 +81,16 @@ test('commands sent ahead of the end, behind one that takes its time, are all an
   }
 });
 
+test('a client that closes its side in the middle of a message is let go', async (t) => {
+  const house = await imapHouse(t);
+  const client = await house.connect();
+  client.send('a LOGIN ada@example.test secret\r\nb APPEND INBOX {100000}\r\nSubject: half\r\n');
+  client.socket.end();
+  await client.until('a OK');
+  while (!(await client.isClosed()));
+  await (await house.login()).expect('STATUS INBOX (MESSAGES)', '* STATUS INBOX (MESSAGES 0)', '$ OK STATUS done');
+});
+
 test('a minute without login, and half an hour without a command, end with BYE', async (t) => {
   const house = await imapHouse(t);
   const stranger = await house.connect();

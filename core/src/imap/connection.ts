@@ -151,7 +151,9 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
 
   readable(): void {
     if (this.#isClosed) return;
-    if (this.#compressed === undefined) this.#socket.resume();
+    // Read to its end behind a literal that was thought about: no command can follow.
+    if (this.#inputEnded && !this.#isRunning) this.#output.end();
+    else if (this.#compressed === undefined) this.#socket.resume();
     else this.#compressed.resume();
   }
 
@@ -176,7 +178,7 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
     this.#inputEnded = true;
     this.#waiter?.reject(new ConnectionGone('the client has closed its side'));
     this.#waiter = undefined;
-    if (!this.#isRunning) this.#output.end();
+    if (!this.#isRunning && !this.#reader.hasUnread) this.#output.end();
   }
 
   closed(): void {
