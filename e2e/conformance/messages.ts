@@ -299,7 +299,7 @@ export const messageGroups: readonly Group[] = [
         ['RFC 3516 §4.2: BINARY[] does', 'FETCH 2 BINARY[1]', 'OK', `2 FETCH (FLAGS (\\Seen) BINARY[1] ${lit('one')})`],
         ['RFC 3516 §4.3', 'FETCH 3 BINARY.PEEK[1]', 'NO [UNKNOWN-CTE]', '…'],
         ['RFC 8474 §5.1', 'FETCH 1 EMAILID', 'OK', '1 FETCH (EMAILID (<email>))'],
-        ['RFC 8474 §5.2', 'FETCH 1 THREADID', 'OK', '1 FETCH (THREADID …)'],
+        ['RFC 8474 §5.2', 'FETCH 1 THREADID', 'OK', '1 FETCH (THREADID (<thread>))'],
         ['RFC 8514 §4.2', 'FETCH 1 SAVEDATE', 'OK', '1 FETCH (SAVEDATE "…")'],
         ['RFC 8970 §3', 'FETCH 1 PREVIEW', 'OK', '1 FETCH (PREVIEW "Hi Ada line two")'],
         ['RFC 8970 §3.1', 'FETCH 1 (PREVIEW (LAZY))', 'OK', '1 FETCH (PREVIEW …)'],

@@ -75,6 +75,9 @@ class GroupRun {
   readonly #username: string;
   readonly #patterns = new Patterns();
   readonly #sessions = new Map<string, ConformanceSession>();
+  /** One on each instance, where there are several. */
+  #observers: readonly ImapScript[] | undefined;
+  #spokeLast = '';
 
   constructor(t: TestContext, server: TestServer, group: Group, mode: Mode, username: string) {
     this.#t = t;
@@ -103,7 +106,20 @@ class GroupRun {
       if (why !== undefined) failures.push({ check: `${check[0]}: ${send}`, why });
     }
     for (const session of this.#sessions.values()) session.script.close();
+    for (const observer of this.#observers ?? []) observer.close();
     return failures;
+  }
+
+  /** News of other instances is told when it has come, or after a look at the store: NOOP looks for the whole instance. */
+  async #settled(name: string): Promise<void> {
+    const { instances } = this.#server;
+    const isOther = this.#spokeLast !== name;
+    this.#spokeLast = name;
+    if (!isOther || instances.length === 1 || this.#group.login === 'none') return;
+    this.#observers ??= await Promise.all(
+      instances.map((instance) => ImapScript.login(this.#t, instance.port('imap'), this.#username, PASSWORD)),
+    );
+    for (const observer of this.#observers) await observer.command('NOOP');
   }
 
   /** @returns what is wrong */
@@ -113,6 +129,7 @@ class GroupRun {
     const timer = AbortSignal.timeout(CHECK_MS);
     try {
       const session = await this.#session(name);
+      await this.#settled(name);
       const wanted = untagged.flatMap((pattern) => sortedFlags(textFor(pattern, this.#revision) ?? '')).filter((pattern) => pattern !== '');
       const responses = await Promise.race([
         line === 'hear' ? session.hear(wanted.length) : session.send(this.#patterns.fill(line)),
@@ -135,10 +152,12 @@ class GroupRun {
   async #session(name: string): Promise<ConformanceSession> {
     const known = this.#sessions.get(name);
     if (known !== undefined) return known;
+    // Each instance counts \Recent for itself: who was first among all "is not possible to determine" (RFC 3501 §2.3.2).
+    const server = this.#group.recent === 'counts' ? (this.#server.instances[0] ?? this.#server) : this.#server;
     const script =
       this.#mode === 'tls'
-        ? await ImapScript.connectTls(this.#t, this.#server.port('imap', 'implicit'))
-        : await ImapScript.connect(this.#t, this.#server.port('imap'));
+        ? await ImapScript.connectTls(this.#t, server.port('imap', 'implicit'))
+        : await ImapScript.connect(this.#t, server.port('imap'));
     if (this.#group.login !== 'none') {
       const { done } = await script.command(`LOGIN ${this.#username} "${PASSWORD}"`);
       assert.match(done, /^OK/);

@@ -1,7 +1,6 @@
 /** Search keys of IMAP as the services' question: numbers become UIDs of the session's view, dates become moments (INTERNALDATE is UTC). */
 import type { Flag, ModSeq, SearchQuery } from '@pochard/plugin-sdk';
 import type { UidRuns } from '../mail/journal/entry.ts';
-import { NO_UIDS } from '../mail/journal/uid-runs.ts';
 import { uidRanges } from '../mail/sdk-values.ts';
 import type { DayNumber, SearchKey, SequenceSet } from './grammar/syntax-tree.ts';
 
@@ -63,7 +62,7 @@ export function searchQuery(key: SearchKey, view: SearchView, nowMs: number): Se
     case 'emailId':
       return { op: 'emailId', is: view.ownEmailId(key.is) };
     case 'threadId':
-      return inUids(NO_UIDS); // no message has one
+      return { op: 'threadId', is: key.is.startsWith('TM') ? `T${view.ownEmailId(key.is.slice(1))}` : key.is };
     default:
       return { op: key.op, contains: key.contains };
   }

@@ -54,14 +54,40 @@ test('FETCH of items that a row answers', async (t) => {
   await client.expect('UID FETCH 7:* UID', '* 2 FETCH (UID 2)', '$ OK FETCH done');
   await client.expect(
     'FETCH 2,1,1:2 (EMAILID THREADID)',
-    '* 1 FETCH (EMAILID (M1) THREADID NIL)',
-    '* 2 FETCH (EMAILID (M2) THREADID NIL)',
+    '* 1 FETCH (EMAILID (M1) THREADID (TM1))',
+    '* 2 FETCH (EMAILID (M2) THREADID (TM2))',
     '$ OK FETCH done',
   );
   assert.match(
     (await client.run('FETCH 1 SAVEDATE'))[0] ?? '',
     /^\* 1 FETCH \(SAVEDATE "[ \d]\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d:\d\d \+0000"\)$/,
   );
+});
+
+test('THREADID is that of the message that began the conversation, in copies too, and SEARCH finds by it', async (t) => {
+  const client = await (await imapHouse(t)).select();
+  await client.run('CREATE other');
+  await client.append('INBOX', mail('Message-ID: <root@x>\n\nbegun'));
+  await client.append('INBOX', mail('Message-ID: <reply@x>\nIn-Reply-To: <root@x>\n\nanswered'));
+  await client.append('INBOX', mail('Message-ID: <late@x>\nReferences: <root@x> <reply@x>\n\nanswered again'));
+  await client.append('INBOX', mail('Message-ID: <alone@x>\n\nanother'));
+  await client.append('INBOX', mail('Subject: no id\n\nbody'));
+  const threads = async (command: string) =>
+    (await client.run(command)).flatMap((line) => /[( ]THREADID \(([^)]*)\)/.exec(line)?.[1] ?? []);
+  const [root, reply, late, alone, none] = await threads('FETCH 1:* THREADID');
+  assert.match(root ?? '', /^T[0-9a-f]{24}$/);
+  assert.deepEqual([reply, late, none], [root, root, 'TM5']);
+  assert.notEqual(alone, root);
+  assert.deepEqual(await threads('FETCH 1:2 (FLAGS BODY.PEEK[] THREADID)'), [root, root], 'beside octets of the message');
+  await client.expect(`SEARCH THREADID ${root}`, '* SEARCH 1 2 3', '$ OK SEARCH done');
+  await client.expect(`SEARCH NOT THREADID ${root}`, '* SEARCH 4 5', '$ OK SEARCH done');
+  await client.expect(`SEARCH OR THREADID TM5 THREADID ${alone}`, '* SEARCH 4 5', '$ OK SEARCH done');
+  await client.expect('SEARCH THREADID TM1', '* SEARCH', '$ OK SEARCH done');
+  await client.run('COPY 5 other');
+  await client.run('MOVE 2 other');
+  await client.run('SELECT other');
+  assert.deepEqual(await threads('FETCH 1:* THREADID'), ['TM5', root]);
+  await client.expect('SEARCH THREADID TM5', '* SEARCH 1', '$ OK SEARCH done');
 });
 
 test('the macros ALL, FAST and FULL', async (t) => {

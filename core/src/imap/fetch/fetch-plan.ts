@@ -4,12 +4,14 @@ import type { FetchItem, FetchRequest, OctetRange, Section } from '../grammar/sy
 import { section as sectionText } from '../grammar/write.ts';
 
 /** Items that a row of packed state answers. */
-export type RowItem = 'UID' | 'FLAGS' | 'INTERNALDATE' | 'RFC822.SIZE' | 'MODSEQ' | 'EMAILID' | 'THREADID' | 'SAVEDATE';
+export type RowItem = 'UID' | 'FLAGS' | 'INTERNALDATE' | 'RFC822.SIZE' | 'MODSEQ' | 'EMAILID' | 'SAVEDATE';
 
 export type PlannedItem =
   | { readonly kind: 'row'; readonly item: RowItem }
   | { readonly kind: 'column'; readonly label: string; readonly column: 'envelope' | 'structure' | 'body' }
   | { readonly kind: 'preview' }
+  /** Told from the header block. */
+  | { readonly kind: 'thread-id' }
   /** Octets of the message: `head` sections need the header block only. */
   | {
       readonly kind: 'section';
@@ -60,6 +62,8 @@ function planned(item: FetchItem): PlannedItem {
       return { kind: 'column', label: 'BODY', column: 'body' };
     case 'PREVIEW':
       return { kind: 'preview' };
+    case 'THREADID':
+      return { kind: 'thread-id' };
     case 'RFC822':
       return sectionItem('RFC822', WHOLE);
     case 'RFC822.HEADER':
@@ -96,7 +100,7 @@ export function planFetch({ items, changedSince }: FetchRequest, { uid }: { read
   for (const item of list) {
     if (item.kind === 'column') columns.add(item.column);
     else if (item.kind === 'preview') columns.add('preview');
-    else if (item.kind === 'section' && !needsContent) columns.add('head');
+    else if ((item.kind === 'section' || item.kind === 'thread-id') && !needsContent) columns.add('head');
   }
   const rowItems: RowItem[] = [];
   for (const item of list) if (item.kind === 'row') rowItems.push(item.item);

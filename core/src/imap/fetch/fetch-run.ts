@@ -5,6 +5,7 @@ import type { UidRuns } from '../../mail/journal/entry.ts';
 import { FLAGS, modSeqAtRow, WORDS } from '../../mail/journal/layout.ts';
 import { containsUid, NO_UIDS } from '../../mail/journal/uid-runs.ts';
 import type { ContentMetaRow, OpenContent } from '../../mail/services.ts';
+import { ThreadRoots, threadIdText } from '../../mail/sorting/thread-ids.ts';
 import { MAX_HEADERS_OCTETS } from '../../mime/limits.ts';
 import type { ContentId } from '../../store/store.ts';
 import type { CommandContext } from '../command.ts';
@@ -28,6 +29,7 @@ const META_PAGE: PageLimits = { messages: 500, octets: Number.POSITIVE_INFINITY,
 const CONTENT_PAGE: PageLimits = { messages: 64, octets: 1024 * KIB, eachOctets: 256 * KIB };
 /** Rows between two looks at the clock and the socket. */
 const ROWS = 256;
+const NO_OCTETS = new Uint8Array(0);
 
 interface Loaded {
   readonly page: MessagePage;
@@ -42,6 +44,7 @@ export class FetchRun {
   readonly #plan: FetchPlan;
   readonly #changedSince: number;
   readonly #rowText: RowText;
+  readonly #threads = new ThreadRoots();
   readonly #isUidOnly: boolean;
   readonly #slice = new TimeSlice();
   /** Messages that became \Seen by this FETCH: their flags are shown unasked. */
@@ -228,7 +231,7 @@ export class FetchRun {
     for (let position = 0; position < items.length; position++) {
       if (position > 0) text += ' ';
       const item = items[position] as PlannedItem;
-      const plain = this.#plainItem(item, page, at, uid, meta);
+      const plain = this.#plainItem(item, page, at, uid, meta, content);
       if (plain !== undefined) {
         text += plain;
         continue;
@@ -257,7 +260,7 @@ export class FetchRun {
       for (let position = start; position < items.length; position++) {
         const item = items[position] as PlannedItem;
         this.#respond.lines(' ');
-        const plain = this.#plainItem(item, page, index * WORDS, page.uids[index] ?? 0, meta);
+        const plain = this.#plainItem(item, page, index * WORDS, page.uids[index] ?? 0, meta, content);
         if (plain !== undefined) this.#respond.lines(plain);
         else await this.#octets(item, meta, content);
       }
@@ -268,7 +271,14 @@ export class FetchRun {
   }
 
   /** Items that are short text; undefined for octets. */
-  #plainItem(item: PlannedItem, page: MessagePage, at: number, uid: number, meta: ContentMetaRow | undefined): string | undefined {
+  #plainItem(
+    item: PlannedItem,
+    page: MessagePage,
+    at: number,
+    uid: number,
+    meta: ContentMetaRow | undefined,
+    content: OpenContent | undefined,
+  ): string | undefined {
     switch (item.kind) {
       case 'row':
         return this.#rowText.item(item.item, page.rows, at, uid);
@@ -276,6 +286,10 @@ export class FetchRun {
         return `${item.label} ${meta?.[item.column] ?? 'NIL'}`;
       case 'preview':
         return `PREVIEW ${textNstring(meta?.preview, this.#context.session.names)}`;
+      case 'thread-id': {
+        const digest = this.#threads.digest(content?.head ?? meta?.head ?? NO_OCTETS);
+        return `THREADID (${threadIdText(digest, this.#rowText.emailId(page.rows, at))})`;
+      }
       default:
         return undefined;
     }

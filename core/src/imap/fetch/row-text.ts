@@ -55,11 +55,13 @@ export class RowText {
       case 'MODSEQ':
         return `MODSEQ (${modSeqAtRow(words, at)})`;
       case 'EMAILID':
-        return `EMAILID (${idIn(this.#view.access, emailIdText(contentAtRow(words, at) as ContentId))})`;
-      case 'THREADID':
-        return 'THREADID NIL'; // RFC 8474 §5.2: threads are not kept
+        return `EMAILID (${this.emailId(words, at)})`;
       case 'SAVEDATE':
         return `SAVEDATE ${this.#dateTime((words[at + SAVED] as number) * 1000)}`;
     }
+  }
+  /** RFC 8474 §5.1, as this session sees it. */
+  emailId(words: Uint32Array, at: number): string {
+    return idIn(this.#view.access, emailIdText(contentAtRow(words, at) as ContentId));
   }
 }

@@ -108,6 +108,7 @@ export class CandidatePage {
       case 'sent':
       case 'field':
       case 'head':
+      case 'thread':
       case 'body':
         return this.#answer(node, message, head);
       default:
@@ -118,9 +119,8 @@ export class CandidatePage {
   #answer(key: TextKey, message: number, head: HeadView | undefined): number {
     const at = message * this.#slots + key.slot;
     let answer = this.#answers[at] as number;
-    if (answer > YES && head !== undefined && (key.kind === 'field' || key.kind === 'head')) {
-      const found = key.kind === 'field' ? head.contains(key.field, key.needle) : head.textContains(key.needle);
-      answer = found ? YES : NO;
+    if (answer > YES && head !== undefined && key.kind !== 'sent' && key.kind !== 'body') {
+      answer = isInHead(key, head) ? YES : NO;
       this.#answers[at] = answer;
     }
     if (answer <= YES) return (answer === YES) === key.not ? NO : YES;
@@ -132,5 +132,16 @@ export class CandidatePage {
       default:
         return NEEDS_HEAD;
     }
+  }
+}
+
+function isInHead(key: Exclude<TextKey, { readonly kind: 'sent' | 'body' }>, head: HeadView): boolean {
+  switch (key.kind) {
+    case 'field':
+      return head.contains(key.field, key.needle);
+    case 'head':
+      return head.textContains(key.needle);
+    case 'thread':
+      return head.thread() === key.digest;
   }
 }

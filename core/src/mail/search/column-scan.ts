@@ -67,6 +67,7 @@ export class ColumnScan {
       case 'sent':
       case 'field':
       case 'head':
+      case 'thread':
       case 'body':
         out.fill(UNKNOWN, 0, chunk.count);
         break;

@@ -3,6 +3,7 @@ import { decodeHeaderText } from '../../mime/header-text.ts';
 import { MAX_HEADER_FIELD_OCTETS } from '../../mime/limits.ts';
 import { asBuffer } from '../../mime/octets.ts';
 import { headerText } from '../../mime/search-text.ts';
+import { ThreadRoots } from '../sorting/thread-ids.ts';
 import { foldHeader } from './header-fold.ts';
 import { shownAddresses } from './shown-addresses.ts';
 
@@ -45,6 +46,8 @@ export class HeadView {
   /** By field. */
   #found: (Found | undefined)[] | undefined;
   #text: string | undefined;
+  #roots: ThreadRoots | undefined;
+  #thread: string | undefined;
 
   /** `names`: printable ASCII in lower case, without repeats, perhaps with `AS_ADDRESSES`; their index is the number of the field. */
   constructor(names: readonly string[]) {
@@ -69,6 +72,7 @@ export class HeadView {
     this.#octets = asBuffer(head);
     this.#found = undefined;
     this.#text = undefined;
+    this.#thread = undefined;
   }
 
   /** Whether an occurrence of the field contains it; an empty needle asks whether there is one (RFC 9051 §6.4.4, HEADER). */
@@ -93,6 +97,13 @@ export class HeadView {
   textContains(needle: string): boolean {
     this.#text ??= foldHeader(headerText(this.#octets));
     return this.#text.includes(needle);
+  }
+
+  /** As `ThreadRoots.digest`. */
+  thread(): string {
+    this.#roots ??= new ThreadRoots();
+    this.#thread ??= this.#roots.digest(this.#octets);
+    return this.#thread;
   }
 
   /** Of repeated Date fields the last one counts, as in ENVELOPE. */

@@ -6,6 +6,7 @@ import { headerFieldRanges } from '../../mime/header-fields.ts';
 import { decodeHeaderText } from '../../mime/header-text.ts';
 import { bodyText, headerText, headerTexts } from '../../mime/search-text.ts';
 import { contentAtRow, DATE, FLAGS, modSeqAtRow, SAVED, SIZE } from '../journal/layout.ts';
+import { ThreadRoots, threadIdText } from '../sorting/thread-ids.ts';
 import { foldHeader } from './header-fold.ts';
 import type { TestMailbox } from './mailbox.fixture.ts';
 
@@ -81,7 +82,7 @@ function matches(query: SearchQuery, row: Row): boolean {
     case 'emailId':
       return `M${contentAtRow(words, at)}` === query.is;
     case 'threadId':
-      return false;
+      return threadIdText(new ThreadRoots().digest(parsed.head), `M${contentAtRow(words, at)}`) === query.is;
     case 'date': {
       if (query.field !== 'sent')
         return isBetween((words[at + (query.field === 'internal' ? DATE : SAVED)] ?? 0) * 1000, query.from, query.before);

@@ -11,6 +11,7 @@ import { resolveFlags } from '../journal/flag-names.ts';
 import { DATE, SAVED, SIZE } from '../journal/layout.ts';
 import { compactRuns } from '../journal/uid-runs.ts';
 import { contentIdOf } from '../sdk-values.ts';
+import { readThreadId } from '../sorting/thread-ids.ts';
 import { AS_ADDRESSES } from './head-view.ts';
 import { foldHeader } from './header-fold.ts';
 
@@ -41,6 +42,8 @@ export type TextKey =
   /** `field`: index into {@link Plan.fields}. An empty needle: the field is there. */
   | { readonly kind: 'field'; readonly field: number; readonly needle: string; readonly slot: number; readonly not: boolean }
   | { readonly kind: 'head'; readonly needle: string; readonly slot: number; readonly not: boolean }
+  /** The conversation that the header block names (sorting/thread-ids); empty: none. */
+  | { readonly kind: 'thread'; readonly digest: string; readonly slot: number; readonly not: boolean }
   | { readonly kind: 'body'; readonly scope: SearchScope; readonly needle: string; readonly slot: number; readonly not: boolean };
 
 export interface Group {
@@ -116,12 +119,14 @@ class Planner {
       }
       case 'modSeq':
         return { kind: 'modSeq', atLeast: number(query.atLeast), not };
-      case 'emailId': {
-        const id = contentIdOf(query.is);
-        return id === undefined ? constant(not) : { kind: 'content', id, not };
+      case 'emailId':
+        return this.#email(query.is, not);
+      case 'threadId': {
+        const thread = readThreadId(query.is);
+        if (thread === undefined) return constant(not);
+        const key: Node = { kind: 'thread', digest: 'digest' in thread ? thread.digest : '', slot: this.slots++, not };
+        return 'digest' in thread ? key : group(not ? 'or' : 'and', [this.#email(thread.emailId, not), key]);
       }
-      case 'threadId': // no message has one (RFC 8474 §5.2 allows NIL)
-        return constant(not);
       case 'date':
         return this.#date(query, not);
       case 'from':
@@ -143,6 +148,11 @@ class Planner {
       default:
         return unknownKey(query);
     }
+  }
+
+  #email(text: string, not: boolean): Node {
+    const id = contentIdOf(text);
+    return id === undefined ? constant(not) : { kind: 'content', id, not };
   }
 
   #date(query: Extract<SearchQuery, { readonly op: 'date' }>, not: boolean): Node {
@@ -243,6 +253,7 @@ function costOf(node: Node): number {
     case 'sent':
       return 1;
     case 'field':
+    case 'thread':
       return 2;
     case 'head':
       return 3;

@@ -6,6 +6,7 @@ import { StoreUnavailable } from '../../store/store.ts';
 import { MailError } from '../errors.ts';
 import { compactRuns, runOf } from '../journal/uid-runs.ts';
 import type { MailLog } from '../log.ts';
+import { ThreadRoots, threadIdText } from '../sorting/thread-ids.ts';
 import { TestMailbox } from './mailbox.fixture.ts';
 import { naiveSearch } from './naive-search.fixture.ts';
 import { type SearchDeps, searchMailbox } from './search.ts';
@@ -371,6 +372,9 @@ test('a match across pieces is found, and so is one whose accent begins the next
 
 const WORDS = ['ada', 'Zoë', 'straße', 'e', 'x y', '日本', '', 'loom', 'not there', ':', '\0'];
 
+const REPLY_THREAD = threadIdText(new ThreadRoots().digest(Buffer.from('Message-ID: <c@x>\r\n')), '');
+const ROOT_THREAD = threadIdText(new ThreadRoots().digest(Buffer.from('Message-ID: <root@x>\r\n')), '');
+
 const query = fc.letrec<{ query: SearchQuery; group: SearchQuery; not: SearchQuery; key: SearchQuery }>((tie) => ({
   query: fc.oneof({ depthSize: 'medium', withCrossShrink: true }, tie('key'), tie('group'), tie('not')),
   group: fc.record({ op: fc.constantFrom('and' as const, 'or' as const), of: fc.array(tie('query'), { maxLength: 4 }) }),
@@ -415,7 +419,7 @@ const query = fc.letrec<{ query: SearchQuery; group: SearchQuery; not: SearchQue
       })),
     fc.record({ op: fc.constant('modSeq' as const), atLeast: fc.nat(1_600) as fc.Arbitrary<number> as fc.Arbitrary<ModSeq> }),
     fc.record({ op: fc.constant('emailId' as const), is: fc.constantFrom('M1', 'M7', 'M900', 'x') }),
-    fc.constant<SearchQuery>({ op: 'threadId', is: 'T1' }),
+    fc.record({ op: fc.constant('threadId' as const), is: fc.constantFrom('T1', 'TM1', 'TM4', 'TM9999', ROOT_THREAD, REPLY_THREAD) }),
     fc.constant<SearchQuery>({ op: 'all' }),
   ),
 }));
@@ -432,6 +436,7 @@ function smallMailbox(): TestMailbox {
       n % 3 === 0 ? `From: ${encoded} <ada@example.org>` : `from: ${word}\r\n\tx y`,
       n % 4 === 0 ? `Subject: ${word}\r\nSubject: ${encoded}` : 'X-A: loom',
       n % 6 === 0 ? `To: ${word}\r\nCc: Ada` : `BCC: ${other}`,
+      n % 4 === 1 ? 'Message-ID: <root@x>' : n % 4 === 2 ? 'References: <root@x> <b@x>\r\nMessage-ID: <c@x>' : 'X-No: id',
     ].join('\r\n');
     const raw =
       n % 7 === 3

@@ -21,6 +21,26 @@ const MAX_ID_UNITS = 250;
 export function messageIds(octets: Buffer, from: number, to: number): string[] {
   const ids: string[] = [];
   let first = 0;
+  eachMessageId(octets, from, to, (id) => {
+    ids.push(id);
+    if (ids.length - first > MAX_MESSAGE_IDS) first += 1;
+    return true;
+  });
+  return first === 0 ? ids : ids.slice(first);
+}
+
+/** The first of them, however many there are. */
+export function firstMessageId(octets: Buffer, from: number, to: number): string | undefined {
+  let first: string | undefined;
+  eachMessageId(octets, from, to, (id) => {
+    first = id;
+    return false;
+  });
+  return first;
+}
+
+/** Until `take` says no. */
+function eachMessageId(octets: Buffer, from: number, to: number, take: (id: string) => boolean): void {
   let scanner: HeaderScanner | undefined;
   for (let at = octets.indexOf(LESS, from); at >= 0 && at < to; ) {
     let id = plainId(octets, at + 1, to);
@@ -30,13 +50,9 @@ export function messageIds(octets: Buffer, from: number, to: number): string[] {
       const text = scannedId(scanner);
       id = { text, next: from + scanner.position };
     }
-    if (id.text !== undefined) {
-      ids.push(id.text.length <= MAX_ID_UNITS ? id.text : `${hash('sha256', id.text, 'base64')}>`);
-      if (ids.length - first > MAX_MESSAGE_IDS) first += 1;
-    }
+    if (id.text !== undefined && !take(id.text.length <= MAX_ID_UNITS ? id.text : `${hash('sha256', id.text, 'base64')}>`)) return;
     at = octets.indexOf(LESS, id.next);
   }
-  return first === 0 ? ids : ids.slice(first);
 }
 
 interface IdAt {
