@@ -76,7 +76,7 @@ async function reloaded(server: TestServer, sign: RegExp): Promise<void> {
   const before = await count();
   server.signal('SIGHUP');
   for (const until = Date.now() + 15_000; Date.now() < until; ) {
-    if ((await count()) >= before + server.processes) return;
+    if ((await count()) >= before + server.instances.length) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error(`no ${String(sign)} in the log:\n${(await server.log()).slice(-2000)}`);

@@ -75,32 +75,32 @@ async function backendsOf(t: TestContext, data: string): Promise<Backends> {
 }
 
 class BalancedServer extends TestServer {
-  readonly instances: readonly TestServer[];
+  readonly #instances: readonly TestServer[];
   constructor(instances: readonly TestServer[], listeners: readonly RunningListener[]) {
     const [first] = instances;
     if (first === undefined) throw new Error('no instances');
     super(first.child, first.data, listeners, first.token);
-    this.instances = instances;
+    this.#instances = instances;
   }
   override async metric(name: string): Promise<number> {
     let sum = 0;
-    for (const instance of this.instances) sum += await instance.metric(name);
+    for (const instance of this.#instances) sum += await instance.metric(name);
     return sum;
   }
-  override get processes(): number {
-    return this.instances.length;
+  override get instances(): readonly TestServer[] {
+    return this.#instances;
   }
   override signal(name: NodeJS.Signals): void {
-    for (const instance of this.instances) instance.signal(name);
+    for (const instance of this.#instances) instance.signal(name);
   }
   override async log(): Promise<string> {
-    return (await Promise.all(this.instances.map((instance) => instance.log()))).join('');
+    return (await Promise.all(this.#instances.map((instance) => instance.log()))).join('');
   }
   override async stop(): Promise<number | null> {
-    return worst(await Promise.all(this.instances.map((instance) => instance.stop())));
+    return worst(await Promise.all(this.#instances.map((instance) => instance.stop())));
   }
   override async kill(): Promise<number | null> {
-    return worst(await Promise.all(this.instances.map((instance) => instance.kill())));
+    return worst(await Promise.all(this.#instances.map((instance) => instance.kill())));
   }
 }
 

@@ -90,9 +90,9 @@ export class TestServer {
     for (const [, value] of text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'gm'))) sum += Number(value);
     return sum;
   }
-  /** Instances, each with a log. */
-  get processes(): number {
-    return 1;
+  /** Each with a log; one but in the distributed profile. */
+  get instances(): readonly TestServer[] {
+    return [this];
   }
   signal(name: NodeJS.Signals): void {
     this.child.kill(name);
