@@ -347,7 +347,8 @@ export class SelectedMailbox implements MailboxListener {
     if (state.info.unseen === 0) return undefined;
     let before = 0;
     for (const chunk of state.chunks) {
-      for (let row = 0; row < chunk.count; row++) {
+      const isAllSeen = (chunk.everyFlags & SEEN) !== 0;
+      for (let row = 0; row < chunk.count && !isAllSeen; row++) {
         if (((chunk.words[row * WORDS + FLAGS] as number) & SEEN) !== 0) continue;
         const uid = uidAtRow(chunk.words, row * WORDS, chunk.n);
         return uid < this.#before ? before + row + 1 : undefined;

@@ -40,6 +40,10 @@ export interface Chunk {
   readonly words: Uint32Array;
   /** Largest MODSEQ of any row, or of a row that left: skip the chunk when it is not above what you look for. */
   readonly maxModSeq: Seq;
+  /** Flags that at least one row has, perhaps more: no row has any other. */
+  readonly someFlags: FlagBits;
+  /** Flags that each row has, perhaps not all of these. */
+  readonly everyFlags: FlagBits;
 }
 
 /** Packed state of an open mailbox at the head, shared by all sessions. Valid until the next await: the reducer changes it in place. */

@@ -96,15 +96,17 @@ test('adding, flagging and removing agree with a plain list', () => {
           for (let n = 0; n < count; n++) list.set(next++, { flags: 0, modSeq: seq });
           next += count % 3; // UIDs may be skipped
         } else if (what === 'flag') {
-          const plan = packed.planFlags(runs, 1, 2, seq - 3);
+          const [set, clear] = count % 3 === 0 ? [2, 1] : [1, 2];
+          const plan = packed.planFlags(runs, set, clear, seq - 3);
           const hit = [...iterateUids(runs)].filter((uid) => list.has(uid));
           const modified = hit.filter((uid) => (list.get(uid)?.modSeq ?? 0) > seq - 3);
           assert.deepEqual([...iterateUids(plan.modified)], modified);
-          const changes = hit.filter((uid) => !modified.includes(uid) && list.get(uid)?.flags !== 1);
+          const changes = hit.filter((uid) => !modified.includes(uid) && list.get(uid)?.flags !== set);
           assert.deepEqual([...iterateUids(plan.changed)], changes);
-          assert.equal(plan.unseen, -changes.length || 0);
-          packed.applyFlags(seq, plan.changed, 1, 2);
-          for (const uid of changes) list.set(uid, { flags: 1, modSeq: seq });
+          const seenBefore = changes.filter((uid) => list.get(uid)?.flags === 1).length;
+          assert.equal(plan.unseen, (set === 1 ? -changes.length : seenBefore) || 0);
+          packed.applyFlags(seq, plan.changed, set, clear);
+          for (const uid of changes) list.set(uid, { flags: set, modSeq: seq });
         } else if (what === 'gone') {
           const plan = packed.planGone(runs, 0);
           const rows = packed.applyGone(seq, plan.uids, 'keep-rows');
@@ -127,6 +129,22 @@ test('adding, flagging and removing agree with a plain list', () => {
           assert.deepEqual([packed.uidAt(sequence + 1), packed.countBelow(uid), packed.has(uid)], [uid, sequence, true]);
         }
         for (const uid of picks) assert.equal(packed.has(uid), list.has(uid));
+        for (const mask of [1, 2, 3])
+          assert.deepEqual(
+            [...iterateUids(packed.planGone(ALL, mask).uids)],
+            [...list].filter(([, { flags }]) => (flags & mask) === mask).map(([uid]) => uid),
+          );
+        for (const { count, words, someFlags, everyFlags } of packed.chunks) {
+          const flags = Array.from({ length: count }, (_, row) => words[row * 8] as number);
+          assert.equal(
+            someFlags,
+            flags.reduce((some, one) => some | one, 0),
+          );
+          assert.equal(
+            everyFlags,
+            flags.reduce((every, one) => every & one, -1),
+          );
+        }
         const since = seq >> 1;
         assert.deepEqual(
           [...iterateUids(packed.changedSince(since))],

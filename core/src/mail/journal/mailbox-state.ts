@@ -2,10 +2,9 @@
  * The packed messages of one mailbox: rows of 32 octets in chunks of up to 512 UIDs (layout.ts). Only the reducer changes them; the
  * `plan...` methods answer what a command would change, and change nothing.
  */
-import { crc32 } from 'node:zlib';
 import type { ContentId, Seq, StoredChunk } from '../../store/store.ts';
 import { StoreDamaged } from '../../store/store.ts';
-import type { Chunk, MailboxInfo, MailboxState } from './account-mail.ts';
+import type { MailboxInfo, MailboxState } from './account-mail.ts';
 import type { FlagBits, Placed, UidRuns } from './entry.ts';
 import { DELETED, SEEN } from './entry.ts';
 import {
@@ -23,56 +22,10 @@ import {
   UID_OFFSET,
   WORDS,
 } from './layout.ts';
+import { FIRST_ROWS, PackedChunk, readChunk, removeRows, resized, storedChunk } from './packed-chunk.ts';
 import { UidRunsBuilder } from './uid-runs.ts';
 
 const TWO_32 = 0x1_0000_0000;
-const ROW_OCTETS = WORDS * 4;
-/** Rows that a new chunk has room for; doubled as it fills. */
-const FIRST_ROWS = 8;
-
-export class PackedChunk implements Chunk {
-  readonly n: number;
-  count = 0;
-  words: Uint32Array;
-  /** Redo guard: the last entry that touched the chunk. Every touch sets or removes rows, so it is also the largest MODSEQ. */
-  seq: Seq;
-  /** The last entry applied here in memory: a second op of the same entry passes the guard. */
-  #applied: Seq = 0;
-
-  constructor(n: number, seq: Seq, words: Uint32Array, count: number) {
-    this.n = n;
-    this.seq = seq;
-    this.words = words;
-    this.count = count;
-  }
-
-  get maxModSeq(): Seq {
-    return this.seq;
-  }
-
-  /** Whether entry `seq` has still to be applied; if so, it counts as applied from now on. */
-  admit(seq: Seq): boolean {
-    if (seq <= this.seq && seq !== this.#applied) return false;
-    this.seq = seq;
-    this.#applied = seq;
-    return true;
-  }
-
-  /** Row of the first UID offset that is not below `offset`; `count` when there is none. Not before row `hint`. */
-  rowFrom(offset: number, hint = 0): number {
-    if (this.count === CHUNK_UIDS) return Math.min(offset, CHUNK_UIDS);
-    let low = hint;
-    let high = this.count;
-    if (low < high && (this.words[low * WORDS + UID_OFFSET] as number) >= offset) return low;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.words[middle * WORDS + UID_OFFSET] as number) < offset) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-}
-
 /** Effect of a flag change on counters: differences. */
 export interface FlagPlan {
   readonly changed: UidRuns;
@@ -230,9 +183,10 @@ export class PackedMailbox implements MailboxState {
     let deleted = 0;
     let deletedOctets = 0;
     this.#eachPiece(uids, (chunk, from, to) => {
+      const judge = chunk.seq > unchangedSince;
+      if (!judge && (chunk.everyFlags & set) === (set | 0) && (chunk.someFlags & clear) === 0) return;
       const words = chunk.words;
       const base = chunk.n * CHUNK_UIDS + 1;
-      const judge = chunk.seq > unchangedSince;
       for (let at = from * WORDS, end = to * WORDS; at < end; at += WORDS) {
         if (judge && modSeqAtRow(words, at) > unchangedSince) {
           modified.push(base + (words[at + UID_OFFSET] as number));
@@ -262,6 +216,7 @@ export class PackedMailbox implements MailboxState {
     let deleted = 0;
     let deletedOctets = 0;
     this.#eachPiece(uids, (chunk, from, to) => {
+      if (mask !== 0 && (chunk.someFlags & mask) !== mask) return;
       const words = chunk.words;
       const base = chunk.n * CHUNK_UIDS + 1;
       for (let at = from * WORDS, end = to * WORDS; at < end; at += WORDS) {
@@ -309,6 +264,7 @@ export class PackedMailbox implements MailboxState {
       words[at + HIGH] = Math.floor(seq / TWO_32) + Math.floor(message.content / TWO_32) * 0x1_0000;
       words[at + UID_OFFSET] = offset;
       chunk.count++;
+      chunk.flagsAdded(message.flags);
       this.count++;
       if (chunk !== this.chunks[this.chunks.length - 1]) this.#startsValid = false;
     }
@@ -320,6 +276,7 @@ export class PackedMailbox implements MailboxState {
     const high = Math.floor(seq / TWO_32);
     this.#eachPiece(uids, (chunk, from, to) => {
       if (!chunk.admit(seq)) return;
+      chunk.flagsChanged();
       const words = chunk.words;
       for (let at = from * WORDS, end = to * WORDS; at < end; at += WORDS) {
         words[at + FLAGS] = ((words[at + FLAGS] as number) | set) & keep;
@@ -466,30 +423,6 @@ export class PackedMailbox implements MailboxState {
 /** Shared by all mailboxes of one chunk: no messages lie before it. */
 const ONE_START = new Uint32Array(1);
 
-/** Takes the pieces (from, to, from, to: ascending) out. Returns how many rows went. */
-function removeRows(chunk: PackedChunk, pieces: readonly number[]): number {
-  const words = chunk.words;
-  let write = pieces[0] as number;
-  for (let at = 0; at < pieces.length; at += 2) {
-    const from = pieces[at + 1] as number;
-    const to = pieces[at + 2] ?? chunk.count;
-    words.copyWithin(write * WORDS, from * WORDS, to * WORDS);
-    write += to - from;
-  }
-  const removed = chunk.count - write;
-  chunk.count = write;
-  // A mailbox that was once large gives its memory back.
-  if (words.length >= 64 * WORDS && write * 4 * WORDS <= words.length)
-    chunk.words = resized(words, Math.max(FIRST_ROWS, write * 2) * WORDS);
-  return removed;
-}
-
-function resized(words: Uint32Array, length: number): Uint32Array {
-  const copy = new Uint32Array(length);
-  copy.set(length < words.length ? words.subarray(0, length) : words);
-  return copy;
-}
-
 function joined(parts: readonly Uint32Array[]): Uint32Array {
   const only = parts[0];
   if (only === undefined) return new Uint32Array(0);
@@ -503,29 +436,4 @@ function joined(parts: readonly Uint32Array[]): Uint32Array {
     at += part.length;
   }
   return whole;
-}
-
-/** The octets of a chunk in an ArrayBuffer of their own. Rows are little-endian in memory as in the store. */
-function storedChunk(box: StoredChunk['box'], chunk: PackedChunk): StoredChunk {
-  const data = new Uint8Array(chunk.words.slice(0, chunk.count * WORDS).buffer);
-  return { box, n: chunk.n, seq: chunk.seq, crc: crc32(data), data };
-}
-
-/** @throws StoreDamaged */
-function readChunk(stored: StoredChunk): PackedChunk {
-  const { data, n } = stored;
-  const rows = data.length / ROW_OCTETS;
-  if (!Number.isInteger(rows) || rows > CHUNK_UIDS) throw new StoreDamaged(`chunk ${stored.box}/${n} has a wrong length`);
-  if (crc32(data) !== stored.crc) throw new StoreDamaged(`chunk ${stored.box}/${n} does not match its checksum`);
-  const aligned = data.byteOffset % 4 === 0 ? data : data.slice();
-  // Small arrays lie in the heap as long as nobody asks for their buffer.
-  const words = new Uint32Array(rows * WORDS);
-  words.set(new Uint32Array(aligned.buffer, aligned.byteOffset, rows * WORDS));
-  let before = -1;
-  for (let at = UID_OFFSET; at < words.length; at += WORDS) {
-    const offset = words[at] as number;
-    if (offset <= before || offset >= CHUNK_UIDS) throw new StoreDamaged(`rows of chunk ${stored.box}/${n} are out of order`);
-    before = offset;
-  }
-  return new PackedChunk(n, stored.seq, words, rows);
 }

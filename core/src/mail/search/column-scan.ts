@@ -29,6 +29,7 @@ export class ColumnScan {
     const run = firstRunEndingAtOrAfter(this.#within, first);
     const lo = this.#within[run];
     if (lo === undefined || lo >= first + CHUNK_UIDS) return undefined;
+    if (boundOf(this.#root, chunk) === NO) return undefined;
     this.#fill(this.#root, chunk, verdicts, 1);
     const isAllWithin = lo <= first && (this.#within[run + 1] as number) >= first + CHUNK_UIDS - 1;
     if (isAllWithin) return verdicts;
@@ -75,6 +76,46 @@ export class ColumnScan {
         fillColumn(node, chunk, out);
     }
   }
+}
+
+/** What the chunk's summaries say of all its rows together: UNKNOWN when they may differ. */
+function boundOf(node: Node, chunk: Chunk): number {
+  switch (node.kind) {
+    case 'const':
+      return node.value ? YES : NO;
+    case 'and':
+    case 'or': {
+      const decisive = node.kind === 'and' ? NO : YES;
+      let bound = YES - decisive;
+      for (const part of node.of) {
+        const value = boundOf(part, chunk);
+        if (value === decisive) return decisive;
+        if (value === UNKNOWN) bound = UNKNOWN;
+      }
+      return bound;
+    }
+    case 'flags':
+      return negated(flagsBound(node.mask, node.value, chunk), node.not);
+    case 'modSeq':
+      return chunk.maxModSeq < node.atLeast ? negated(NO, node.not) : UNKNOWN;
+    case 'uids': {
+      const first = chunk.n * CHUNK_UIDS + 1;
+      const lo = node.runs[firstRunEndingAtOrAfter(node.runs, first)];
+      return lo === undefined || lo >= first + CHUNK_UIDS ? negated(NO, node.not) : UNKNOWN;
+    }
+    default:
+      return UNKNOWN;
+  }
+}
+
+function negated(bound: number, not: boolean): number {
+  return not ? YES - bound : bound;
+}
+
+/** Of the bits in `mask` some must be set and others clear. */
+function flagsBound(mask: number, value: number, { someFlags, everyFlags }: Chunk): number {
+  if ((someFlags & value) !== value || (everyFlags & mask & ~value) !== 0) return NO;
+  return (everyFlags & value) === value && (someFlags & mask & ~value) === 0 ? YES : UNKNOWN;
 }
 
 function least(out: Uint8Array, other: Uint8Array, count: number): void {

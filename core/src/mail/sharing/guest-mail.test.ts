@@ -42,10 +42,12 @@ function shown(state: MailboxState): Map<number, readonly [flags: number, modSeq
     rows.set(uid, [words[at + FLAGS] ?? 0, modSeqAtRow(words, at)]);
   });
   const again = new Map<number, readonly [number, number]>();
-  for (const { n, count, words, maxModSeq } of state.chunks) {
+  for (const { n, count, words, maxModSeq, someFlags, everyFlags } of state.chunks) {
     for (let at = 0; at < count * WORDS; at += WORDS) {
       const modSeq = modSeqAtRow(words, at);
       assert.ok(modSeq <= maxModSeq);
+      const flags = words[at + FLAGS] ?? 0;
+      assert.deepEqual([flags & ~someFlags, everyFlags & ~flags], [0, 0]);
       again.set(n * 512 + (words[at + UID_OFFSET] ?? 0) + 1, [words[at + FLAGS] ?? 0, modSeq]);
     }
   }

@@ -4,7 +4,7 @@
  */
 import type { Seq } from '../../store/store.ts';
 import type { Chunk, MailboxInfo, MailboxState, Marks } from '../journal/account-mail.ts';
-import { SEEN, type UidRuns } from '../journal/entry.ts';
+import { type FlagBits, SEEN, type UidRuns } from '../journal/entry.ts';
 import { CHUNK_UIDS, FLAGS, HIGH, MODSEQ_LOW, modSeqAtRow, UID_OFFSET, WORDS } from '../journal/layout.ts';
 import { countUids, firstRunEndingAtOrAfter, NO_UIDS, unionUids } from '../journal/uid-runs.ts';
 import type { MarksNow } from './guest-info.ts';
@@ -87,6 +87,12 @@ class PaintedChunk implements Chunk {
   }
   get maxModSeq(): Seq {
     return Math.max(this.#own.maxModSeq, this.#marks?.seq ?? 0);
+  }
+  get someFlags(): FlagBits {
+    return this.#own.someFlags | SEEN;
+  }
+  get everyFlags(): FlagBits {
+    return this.#own.everyFlags & ~SEEN;
   }
   get words(): Uint32Array {
     this.#words ??= this.#painted();
