@@ -3,57 +3,19 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { ImapFlow } from 'imapflow';
 import { ImapScript } from './support/imap-script.ts';
+import { CHANGES, changeTen, fillMailbox, type MailboxVersion, versionOf } from './support/large-mailbox.ts';
 import { startServer, type TestServer } from './support/server.ts';
 
 const USER = 'ada@example.test';
 const PASSWORD = 'correct horse';
 const LARGE = Number(process.env['POCHARD_RESYNC_MESSAGES'] ?? 100_000);
 const SMALL = 1_000;
-const CHANGES = 10;
 /** Of a FETCH of UID, FLAGS and MODSEQ, with what SELECT says around it. */
 const OCTETS_OF_CHANGE = 100;
 const OCTETS_OF_SELECT = 1_200;
 
-/** `count` messages of few contents: appended and then copied in doubles. */
-async function fill(imap: ImapScript, mailbox: string, count: number): Promise<void> {
-  const command = (line: string) => imap.command(line);
-  await command(`CREATE ${mailbox}`);
-  for (let index = 0; index < 50; index += 1)
-    assert.match(await imap.append(mailbox, Buffer.from(`Subject: ${index}\r\n\r\nbody ${index}\r\n`)), /^OK/);
-  await command(`SELECT ${mailbox}`);
-  for (let have = 50; have < count; have = Math.min(count, 2 * have)) {
-    assert.match((await command(`UID COPY 1:${Math.min(have, count - have)} ${mailbox}`)).done, /^OK/);
-    await command('NOOP');
-  }
-  await command('UNSELECT');
-}
-
-interface State {
-  readonly uidValidity: number;
-  readonly modSeq: number;
-}
-async function stateOf(imap: ImapScript, mailbox: string): Promise<State> {
-  const said = (await imap.command(`EXAMINE ${mailbox}`)).untagged.join('\n');
-  await imap.command('UNSELECT');
-  return { uidValidity: Number(/UIDVALIDITY (\d+)/.exec(said)?.[1]), modSeq: Number(/HIGHESTMODSEQ (\d+)/.exec(said)?.[1]) };
-}
-
-/** Flags of some, others expunged, one new: spread over the mailbox. */
-async function change(imap: ImapScript, mailbox: string, count: number): Promise<{ readonly flagged: number[]; readonly gone: number[] }> {
-  const step = Math.floor(count / CHANGES);
-  const flagged = Array.from({ length: 6 }, (_, index) => index * step + 7);
-  const gone = Array.from({ length: 3 }, (_, index) => (index + 6) * step + 7);
-  await imap.command(`SELECT ${mailbox}`);
-  for (const uid of flagged) await imap.command(`UID STORE ${uid} +FLAGS.SILENT (\\Flagged)`);
-  await imap.command(`UID STORE ${gone.join(',')} +FLAGS.SILENT (\\Deleted)`);
-  await imap.command(`UID EXPUNGE ${gone.join(',')}`);
-  await imap.command('UNSELECT');
-  assert.match(await imap.append(mailbox, Buffer.from('Subject: new\r\n\r\nnew\r\n')), /^OK/);
-  return { flagged, gone };
-}
-
 /** The changes as a client with QRESYNC hears of them, how many octets that took, and how long. */
-async function resynchronised(t: TestContext, server: TestServer, mailbox: string, { uidValidity, modSeq }: State) {
+async function resynchronised(t: TestContext, server: TestServer, mailbox: string, { uidValidity, modSeq }: MailboxVersion) {
   const imap = await ImapScript.login(t, server.port('imap'), USER, PASSWORD);
   await imap.command('ENABLE QRESYNC');
   const before = imap.octetsRead;
@@ -77,9 +39,9 @@ test(`QRESYNC of ${CHANGES} changes among ${LARGE} messages costs what the chang
   const times = new Map<number, number>();
   for (const count of [SMALL, LARGE]) {
     const mailbox = `m${count}`;
-    await fill(imap, mailbox, count);
-    const state = await stateOf(imap, mailbox);
-    const { flagged, gone } = await change(imap, mailbox, count);
+    await fillMailbox(imap, mailbox, count);
+    const state = await versionOf(imap, mailbox);
+    const { flagged, gone } = await changeTen(imap, mailbox, count);
     let best = Number.POSITIVE_INFINITY;
     for (let round = 0; round < 5; round += 1) {
       const { octets, tookMs, vanished, fetched } = await resynchronised(t, server, mailbox, state);
@@ -98,7 +60,7 @@ test(`QRESYNC of ${CHANGES} changes among ${LARGE} messages costs what the chang
 
   await t.test('imapflow learns of changes since a MODSEQ', async () => {
     const mailbox = `m${LARGE}`;
-    const state = await stateOf(imap, mailbox);
+    const state = await versionOf(imap, mailbox);
     await imap.command(`SELECT ${mailbox}`);
     await imap.command('UID STORE 11,5011 +FLAGS.SILENT (\\Answered)');
     await imap.command('UNSELECT');
@@ -121,7 +83,7 @@ test(`QRESYNC of ${CHANGES} changes among ${LARGE} messages costs what the chang
 
   await t.test('CHANGEDSINCE with VANISHED, and STATUS, cost as little', async () => {
     const mailbox = `m${LARGE}`;
-    const { modSeq } = await stateOf(imap, mailbox);
+    const { modSeq } = await versionOf(imap, mailbox);
     await imap.command('ENABLE QRESYNC');
     await imap.command(`SELECT ${mailbox}`);
     await imap.command('UID STORE 21,6021 +FLAGS.SILENT (\\Deleted)');
