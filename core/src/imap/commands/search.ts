@@ -38,7 +38,7 @@ export const search = defineCommand({
     if (returns?.save === true) view.saved = NO_UIDS; // also when the search fails (RFC 5182 §2.1)
     const asked = { within: view.everything, signal, progress: session.progress };
     const uids = view.exists === 0 ? new Uint32Array(0) : await access.search(view.box, query, asked);
-    const found = foundMessages(view, uids, context.isUid);
+    const found = foundMessages(view, uids, { sequences: !context.isUid, modSeqs: withModSeq });
     const code = returns?.save === true ? saveResult(context, uidRunsOf(savedUids(returns, uids))) : undefined;
     const completion = code === undefined ? undefined : { code, text: 'SEARCH done, not all was saved' };
     if (returns !== undefined && savesOnly(returns)) return completion;
@@ -67,12 +67,13 @@ interface Found {
 }
 
 /** The session knows all of them: the search was within its view, and who went meanwhile still has a row. */
-function foundMessages(view: SelectedMailbox, uids: Uint32Array, isUid: boolean): Found {
+function foundMessages(view: SelectedMailbox, uids: Uint32Array, needs: { readonly sequences: boolean; readonly modSeqs: boolean }): Found {
+  if (!needs.sequences && !needs.modSeqs) return { numbers: uids, modSeqs: new Float64Array(0) };
   const numbers = new Uint32Array(uids.length);
   const modSeqs = new Float64Array(uids.length);
   let count = 0;
   view.visit(uidRunsOf(uids), (words, at, uid, sequence) => {
-    numbers[count] = isUid ? uid : sequence;
+    numbers[count] = needs.sequences ? sequence : uid;
     modSeqs[count] = modSeqAtRow(words, at);
     count += 1;
   });

@@ -51,6 +51,11 @@ export class UidRunsBuilder {
 
 /** From UIDs in any order, with or without repeats. 0 and values above 2^32-1 are left out. */
 export function runsOf(uids: Iterable<number>): UidRuns {
+  if (uids instanceof Uint32Array && isRising(uids)) {
+    const builder = new UidRunsBuilder();
+    for (let at = 0; at < uids.length; at++) builder.push(uids[at] as number);
+    return builder.done();
+  }
   const sorted: number[] = [];
   let ascending = true;
   for (const uid of uids) {
@@ -62,6 +67,16 @@ export function runsOf(uids: Iterable<number>): UidRuns {
   const builder = new UidRunsBuilder();
   for (const uid of sorted) builder.push(uid);
   return builder.done();
+}
+
+function isRising(uids: Uint32Array): boolean {
+  let before = 0;
+  for (let at = 0; at < uids.length; at++) {
+    const uid = uids[at] as number;
+    if (uid <= before) return false;
+    before = uid;
+  }
+  return true;
 }
 
 /** One run; empty when `lo` is above `hi`. */

@@ -6,7 +6,7 @@ import type { SearchQuery } from '@pochard/plugin-sdk';
 import type { MailboxState } from '../journal/account-mail.ts';
 import type { UidRuns } from '../journal/entry.ts';
 import { CHUNK_UIDS, chunkOf, UID_OFFSET, WORDS } from '../journal/layout.ts';
-import { intersectUids, iterateUids, UidRunsBuilder } from '../journal/uid-runs.ts';
+import { intersectUids, runsOf } from '../journal/uid-runs.ts';
 import type { MailLog } from '../log.ts';
 import type { ContentReader, SearchProgress } from '../services.ts';
 import { CandidatePage } from './candidate-page.ts';
@@ -138,9 +138,10 @@ function indexFrom(state: MailboxState, n: number): number {
 
 /** Without those that were expunged during the search. */
 function stillThere(found: Uint32Array, state: MailboxState): Uint32Array {
-  const builder = new UidRunsBuilder();
-  for (const uid of found) builder.push(uid);
-  const existing = new UidList();
-  for (const uid of iterateUids(state.existing(builder.done()))) existing.push(uid);
-  return existing.view().slice();
+  const existing = state.existing(runsOf(found));
+  const there = new Uint32Array(found.length);
+  let count = 0;
+  for (let run = 0; run < existing.length; run += 2)
+    for (let uid = existing[run] as number; uid <= (existing[run + 1] as number); uid++) there[count++] = uid;
+  return there.slice(0, count);
 }
