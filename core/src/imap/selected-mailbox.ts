@@ -20,6 +20,7 @@ import type { MailAccess } from '../mail/services.ts';
 import type { MailboxId, Seq } from '../store/store.ts';
 import { EarlyListener } from './early-listener.ts';
 import { ImapBad, ImapNo } from './errors.ts';
+import type { DecodePlaces } from './fetch/decode-places.ts';
 import { type FlagTexts, mailboxFlags } from './flag-texts.ts';
 import { resolveSet } from './grammar/sequence-set.ts';
 import { type PartialRange, type SequenceSet, STAR } from './grammar/syntax-tree.ts';
@@ -70,6 +71,8 @@ export class SelectedMailbox implements MailboxListener {
   readonly info: MailboxInfo;
   /** Result of the last SEARCH with SAVE (RFC 5182). */
   saved: UidRuns = NO_UIDS;
+  /** Of parts that the session gets in pieces. */
+  decodePlaces: DecodePlaces | undefined;
   readonly #owner: ViewOwner;
   readonly #open: OpenMailbox;
   readonly #recent: RecentMarks;

@@ -2,6 +2,8 @@ import { asBuffer } from './octets.ts';
 
 /** Decodes a body in pieces. `finish` gives what was held back; then the decoder is used up. */
 export interface TransferDecoder {
+  /** What was taken in and is not decided yet; a decoder that is given it goes on from there. At most some 1000 characters. */
+  readonly held: string;
   push(chunk: Uint8Array): Buffer;
   finish(): Buffer;
 }
@@ -13,15 +15,15 @@ export function isKnownEncoding(encoding: string): boolean {
   return ['7bit', '8bit', 'binary', 'base64', 'quoted-printable'].includes(encoding.toLowerCase());
 }
 
-/** Decoder for a Content-Transfer-Encoding (any case); unknown ones pass octets through. */
-export function transferDecoder(encoding: string): TransferDecoder {
+/** Decoder for a Content-Transfer-Encoding (any case); unknown ones pass octets through. `held`: of one that stopped where it begins. */
+export function transferDecoder(encoding: string, held = ''): TransferDecoder {
   switch (encoding.toLowerCase()) {
     case 'base64':
-      return new Base64Decoder();
+      return new Base64Decoder(held);
     case 'quoted-printable':
-      return new QuotedPrintableDecoder();
+      return new QuotedPrintableDecoder(held);
     default:
-      return { push: asBuffer, finish: () => NOTHING };
+      return { held: '', push: asBuffer, finish: () => NOTHING };
   }
 }
 
@@ -38,7 +40,15 @@ export function decodeTransfer(octets: Uint8Array, encoding: string): Buffer {
  * glued together decode too; a last group without padding counts.
  */
 export class Base64Decoder implements TransferDecoder {
-  #group = '';
+  #group: string;
+
+  constructor(held = '') {
+    this.#group = held;
+  }
+
+  get held(): string {
+    return this.#group;
+  }
 
   push(chunk: Uint8Array): Buffer {
     const text = asBuffer(chunk)
@@ -81,7 +91,15 @@ const EQUALS = 0x3d;
  */
 export class QuotedPrintableDecoder implements TransferDecoder {
   /** White space, or the start of an escape, that cannot be decided yet. */
-  #held = '';
+  #held: string;
+
+  constructor(held = '') {
+    this.#held = held;
+  }
+
+  get held(): string {
+    return this.#held;
+  }
 
   push(chunk: Uint8Array): Buffer {
     const octets = this.#held === '' ? asBuffer(chunk) : Buffer.concat([Buffer.from(this.#held, 'latin1'), chunk]);

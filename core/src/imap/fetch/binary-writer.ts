@@ -5,14 +5,18 @@ import { isKnownEncoding, transferDecoder } from '../../mime/transfer-encoding.t
 import { ImapNo } from '../errors.ts';
 import type { OctetRange } from '../grammar/syntax-tree.ts';
 import type { Responder } from '../responder.ts';
-import { BrokenReply, cut, exactly } from './section-writer.ts';
+import type { DecodePlace, DecodePlaces, PartPlaces } from './decode-places.ts';
+import { BrokenReply, exactly } from './section-writer.ts';
 
-/** A decoded part up to this size is kept between counting and sending; larger ones are decoded twice. */
+/** Decoded octets up to this many are kept between counting and sending; more are decoded twice. */
 const KEPT_OCTETS = 1024 * 1024;
 
 const SLICE_OCTETS = 64 * 1024;
+/** Beyond what base64 takes for the octets that are wanted. */
+const SPARE_OCTETS = 4 * 1024;
 /** Lines of 76 letters, four for three octets. */
 const BASE64_GROWTH = (4 / 3) * (78 / 76);
+const EVERYTHING: OctetRange = { offset: 0, length: Number.POSITIVE_INFINITY };
 
 interface Decoded {
   readonly sizeOctets: number;
@@ -33,77 +37,94 @@ function encodedPart(content: OpenContent, path: readonly number[]): EncodedPart
   const part = partAt(content.parts, path);
   if (part === undefined) return undefined;
   if (!isKnownEncoding(part.encoding)) throw new ImapNo('UNKNOWN-CTE', 'Content-Transfer-Encoding is not known');
-  return { from: part.bodyStart, to: part.bodyEnd, encoding: part.encoding };
+  return { from: part.bodyStart, to: part.bodyEnd, encoding: part.encoding.toLowerCase() };
 }
 
-async function* decoded(content: OpenContent, { from, to, encoding }: EncodedPart, signal: AbortSignal): AsyncGenerator<Buffer> {
-  const decoder = transferDecoder(encoding);
-  for await (const chunk of content.read(from, to, signal)) {
-    const octets = decoder.push(chunk);
-    if (octets.length > 0) yield octets;
+/** One part of one message, decoded as far as somebody wants it. */
+class PartReader {
+  readonly #content: OpenContent;
+  readonly #part: EncodedPart;
+  readonly #places: PartPlaces;
+  readonly #signal: AbortSignal;
+
+  constructor(content: OpenContent, part: EncodedPart, places: DecodePlaces, signal: AbortSignal) {
+    this.#content = content;
+    this.#part = part;
+    this.#places = places.of(content.id, part.from);
+    this.#signal = signal;
   }
-  const rest = decoder.finish();
-  if (rest.length > 0) yield rest;
-}
 
-async function decode(content: OpenContent, part: EncodedPart, signal: AbortSignal): Promise<Decoded> {
-  let sizeOctets = 0;
-  let hasNul = false;
-  let kept: Buffer[] | undefined = [];
-  for await (const octets of decoded(content, part, signal)) {
-    sizeOctets += octets.length;
-    hasNul ||= octets.includes(0);
-    if (sizeOctets > KEPT_OCTETS) kept = undefined;
-    else kept?.push(octets);
+  get #isEncoded(): boolean {
+    return this.#part.encoding === 'base64' || this.#part.encoding === 'quoted-printable';
   }
-  return { sizeOctets, hasNul, octets: kept === undefined ? undefined : Buffer.concat(kept) };
-}
 
-/** The octets `[from, to)` of a stream. */
-async function* between(source: AsyncIterable<Buffer>, from: number, to: number): AsyncGenerator<Buffer> {
-  let at = 0;
-  for await (const octets of source) {
-    const piece = octets.subarray(Math.max(0, from - at), Math.max(0, to - at));
-    at += octets.length;
-    if (piece.length > 0) yield piece;
-    if (at >= to) return;
+  /** From where the octet `offset` is reached soonest. */
+  start(offset: number): DecodePlace {
+    const { from, to } = this.#part;
+    if (this.#isEncoded) return this.#places.before(offset);
+    const at = Math.min(offset, to - from);
+    return { encodedAt: at, decodedAt: at, held: '' };
   }
-}
 
-/** Reads hardly further than the piece: as much as base64 takes for it, then slice by slice, which quoted-printable may need. */
-async function decodedPiece(content: OpenContent, part: EncodedPart, { offset, length }: OctetRange, signal: AbortSignal): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  for await (const octets of between(decodedInSlices(content, part, offset + length, signal), offset, offset + length)) {
-    pieces.push(Buffer.from(octets));
-  }
-  return Buffer.concat(pieces);
-}
-
-async function* decodedInSlices(
-  content: OpenContent,
-  { from, to, encoding }: EncodedPart,
-  octets: number,
-  signal: AbortSignal,
-): AsyncGenerator<Buffer> {
-  const decoder = transferDecoder(encoding);
-  let end = Math.min(to, from + Math.ceil(octets * BASE64_GROWTH) + SLICE_OCTETS);
-  for (let at = from; at < to; at = end, end = Math.min(to, at + SLICE_OCTETS)) {
-    for await (const chunk of content.read(at, end, signal)) {
-      const some = decoder.push(chunk);
-      if (some.length > 0) yield some;
+  /** The decoded octets of the range; reads hardly further. `notes`: remembers places on the way. */
+  async *octets(start: DecodePlace, { offset, length }: OctetRange, notes: 'notes' | 'notes-nothing'): AsyncGenerator<Buffer> {
+    const end = offset + length;
+    let at = start.decodedAt;
+    for await (const octets of this.#decoded(start, end, notes)) {
+      const piece = octets.subarray(Math.max(0, offset - at), Math.max(0, end - at));
+      at += octets.length;
+      if (piece.length > 0) yield piece;
+      if (at >= end) return;
     }
   }
-  const rest = decoder.finish();
-  if (rest.length > 0) yield rest;
+
+  async *#decoded(start: DecodePlace, end: number, notes: 'notes' | 'notes-nothing'): AsyncGenerator<Buffer> {
+    const { from, to, encoding } = this.#part;
+    const decoder = transferDecoder(encoding, start.held);
+    const isNoting = notes === 'notes' && this.#isEncoded;
+    let { encodedAt, decodedAt } = start;
+    // As much as base64 takes for it, then slice by slice, which quoted-printable may need.
+    let until = Math.min(to - from, encodedAt + Math.ceil((end - decodedAt) * BASE64_GROWTH) + SPARE_OCTETS);
+    while (encodedAt < to - from) {
+      for await (const chunk of this.#content.read(from + encodedAt, from + until, this.#signal)) {
+        for (let of = 0; of < chunk.length; of += SLICE_OCTETS) {
+          if (isNoting && decodedAt <= end) this.#places.note({ encodedAt, decodedAt, held: decoder.held });
+          const slice = chunk.subarray(of, of + SLICE_OCTETS);
+          const octets = decoder.push(slice);
+          encodedAt += slice.length;
+          decodedAt += octets.length;
+          if (octets.length > 0) yield octets;
+        }
+      }
+      until = Math.min(to - from, until + SLICE_OCTETS);
+    }
+    const rest = decoder.finish();
+    if (rest.length > 0) yield rest;
+  }
+
+  /** Counts what there is of the range, and keeps it when it is little. */
+  async decode(start: DecodePlace, range: OctetRange): Promise<Decoded> {
+    let sizeOctets = 0;
+    let hasNul = false;
+    let kept: Buffer[] | undefined = [];
+    for await (const octets of this.octets(start, range, 'notes')) {
+      sizeOctets += octets.length;
+      hasNul ||= octets.includes(0);
+      if (sizeOctets > KEPT_OCTETS) kept = undefined;
+      else kept?.push(octets);
+    }
+    return { sizeOctets, hasNul, octets: kept === undefined ? undefined : Buffer.concat(kept) };
+  }
 }
 
-/** @throws ImapNo UNKNOWN-CTE before anything is written, BrokenReply */
+/** `places`: of the mailbox that the content was opened in. @throws ImapNo UNKNOWN-CTE before anything is written, BrokenReply */
 export async function writeBinary(
   respond: Responder,
   label: string,
   path: readonly number[],
   range: OctetRange | undefined,
   content: OpenContent,
+  places: DecodePlaces,
   signal: AbortSignal,
 ): Promise<void> {
   const part = encodedPart(content, path);
@@ -111,34 +132,37 @@ export async function writeBinary(
     respond.lines(`${label} NIL`);
     return;
   }
-  if (range !== undefined && range.length <= KEPT_OCTETS) {
-    const piece = await decodedPiece(content, part, range, signal);
-    respond.lines(piece.length === 0 ? `${label} ""` : `${label} ${piece.includes(0) ? '~' : ''}{${piece.length}}\r\n`);
-    if (piece.length > 0) respond.bytes(piece);
-    return;
-  }
-  const { sizeOctets, hasNul, octets } = await decode(content, part, signal);
-  const { from, to } = cut(sizeOctets, range);
-  if (from === to) {
+  const reader = new PartReader(content, part, places, signal);
+  const wanted = range ?? EVERYTHING;
+  const start = reader.start(wanted.offset);
+  const { sizeOctets, hasNul, octets } = await reader.decode(start, wanted);
+  if (sizeOctets === 0) {
     respond.lines(`${label} ""`);
     return;
   }
-  respond.lines(`${label} ${hasNul ? '~' : ''}{${to - from}}\r\n`);
+  respond.lines(`${label} ${hasNul ? '~' : ''}{${sizeOctets}}\r\n`);
   if (octets !== undefined) {
-    respond.bytes(octets.subarray(from, to));
+    respond.bytes(octets);
     return;
   }
   try {
-    await respond.body(exactly(between(decoded(content, part, signal), from, to), to - from));
+    await respond.body(exactly(reader.octets(start, wanted, 'notes-nothing'), sizeOctets));
   } catch (error) {
     throw new BrokenReply('a decoded part could not be sent whole', { cause: error });
   }
 }
 
 /** @throws ImapNo UNKNOWN-CTE */
-export async function binarySize(path: readonly number[], content: OpenContent, signal: AbortSignal): Promise<number> {
+export async function binarySize(
+  path: readonly number[],
+  content: OpenContent,
+  places: DecodePlaces,
+  signal: AbortSignal,
+): Promise<number> {
   const part = encodedPart(content, path);
-  return part === undefined ? 0 : (await decode(content, part, signal)).sizeOctets;
+  if (part === undefined) return 0;
+  const reader = new PartReader(content, part, places, signal);
+  return (await reader.decode(reader.start(0), EVERYTHING)).sizeOctets;
 }
 
 /** Checks all parts of a reply before its first octet. @throws ImapNo UNKNOWN-CTE */

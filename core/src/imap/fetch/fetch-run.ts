@@ -17,6 +17,7 @@ import { from } from '../run-cuts.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
 import { TimeSlice } from '../time-slice.ts';
 import { binarySize, requireDecodable, writeBinary } from './binary-writer.ts';
+import { DecodePlaces } from './decode-places.ts';
 import type { FetchPlan, PlannedItem } from './fetch-plan.ts';
 import { MessagePage, type PageLimits } from './message-page.ts';
 import { RowText } from './row-text.ts';
@@ -308,9 +309,11 @@ export class FetchRun {
       return writeSection(respond, item.label, item.section, item.range, content, signal) ?? undefined;
     }
     if (content === undefined) throw new BrokenReply('content is missing');
-    if (item.kind === 'binary') return writeBinary(respond, item.label, item.part, item.range, content, signal);
+    this.#view.decodePlaces ??= new DecodePlaces();
+    const places = this.#view.decodePlaces;
+    if (item.kind === 'binary') return writeBinary(respond, item.label, item.part, item.range, content, places, signal);
     if (item.kind === 'binary-size') {
-      return binarySize(item.part, content, signal).then((size) => respond.lines(`${item.label} ${size}`));
+      return binarySize(item.part, content, places, signal).then((size) => respond.lines(`${item.label} ${size}`));
     }
     throw new BrokenReply('item without a writer');
   }

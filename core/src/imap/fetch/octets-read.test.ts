@@ -117,3 +117,65 @@ test('FETCH of columns for many messages opens none of them', async (t) => {
     assert.ok(reads.octets < 20 * 1_024, `${items}: ${reads.octets} octets`);
   }
 });
+
+/** Parts of about 1.5 MiB that are kept decoded, kept as they came, and quoted-printable; what they hold decoded. */
+function pagedParts(): { readonly message: string; readonly parts: readonly Buffer[] } {
+  const binary = [randomBytes(1_500_000), randomBytes(1_500_001)];
+  const lines = Array.from({ length: 20_000 }, (_, n) => `${n} caf=C3=A9 and tea=20\nsoft =\nline \t${n % 7 === 0 ? '=3D' : ''}`);
+  const text = lines.map((line) =>
+    line
+      .replace('=C3=A9', '\xc3\xa9')
+      .replace('=20', ' ')
+      .replace('soft =\n', 'soft ')
+      .replace(/\t$/, '')
+      .replace(/ $/, '')
+      .replace('=3D', '=')
+      .replace('\n', '\r\n'),
+  );
+  const uneven = (octets: Buffer): string => (octets.toString('base64').match(/.{1,61}/g) ?? []).join('\n');
+  const even = (octets: Buffer): string => (octets.toString('base64').match(/.{1,76}/g) ?? []).join('\n');
+  const part = (encoding: string, body: string) =>
+    `--b\nContent-Type: application/octet-stream\nContent-Transfer-Encoding: ${encoding}\n\n${body}\n`;
+  const message = mail(
+    `${HEAD}${part('base64', even(binary[0] as Buffer))}${part('base64', uneven(binary[1] as Buffer))}${part('quoted-printable', lines.join('\n'))}${part('8bit', text.join('\n').replaceAll('\r\n', '\n'))}--b--\n`,
+  );
+  return { message, parts: [...binary, Buffer.from(text.join('\r\n'), 'latin1'), Buffer.from(text.join('\r\n'), 'latin1')] };
+}
+
+test('BINARY in pages gives the octets of the part, and all pages together read it hardly more than once', async (t) => {
+  const house = await imapHouse(t);
+  const client = await house.select();
+  const { message, parts } = pagedParts();
+  await client.append('INBOX', message);
+  const reads = counted(house);
+  const page = async (part: number, from: number, octets: number): Promise<string> => {
+    const answer = (await client.run(`FETCH 1 (BINARY.PEEK[${part}]<${from}.${octets}>)`)).join('\r\n');
+    const literal = /BINARY\[\d\]<\d+> ~?\{(\d+)\}\r\n/.exec(answer);
+    if (literal === null) return '';
+    const start = literal.index + literal[0].length;
+    return answer.slice(start, start + Number(literal[1]));
+  };
+  for (const [index, whole] of parts.entries()) {
+    const encoded = Math.ceil(whole.length * 1.4);
+    for (const step of [50_000, 64 * KIB, 250_000]) {
+      await client.run('SELECT INBOX'); // nothing is remembered
+      await page(index + 1, 0, 1);
+      reads.octets = 0;
+      const pages: string[] = [];
+      for (let at = 0; at < whole.length; at += step) pages.push(await page(index + 1, at, step));
+      assert.ok(Buffer.from(pages.join(''), 'latin1').equals(whole), `part ${index + 1} in pages of ${step}`);
+      t.diagnostic(`part ${index + 1} of ${whole.length} octets in pages of ${step}: ${reads.octets} octets read`);
+      // What each page reads over: the table of parts and the header block, and slices of 64 KiB that a page ends or begins within.
+      const around = Math.ceil(whole.length / step) * 180 * KIB;
+      assert.ok(reads.octets < encoded + around, `part ${index + 1} in pages of ${step}: ${reads.octets} octets read`);
+    }
+    // Backwards and anywhere.
+    for (const at of [1_200_000, 700_001, 700_000, 5, 399_999, 1_234_567]) {
+      const piece = await page(index + 1, at, 70_000);
+      assert.ok(Buffer.from(piece, 'latin1').equals(whole.subarray(at, at + 70_000)), `part ${index + 1} at ${at}`);
+    }
+    const piece = await page(index + 1, 100_000, 1_300_000);
+    assert.ok(Buffer.from(piece, 'latin1').equals(whole.subarray(100_000, 1_400_000)), `part ${index + 1}, streamed`);
+    assert.equal(await page(index + 1, whole.length, 100), '');
+  }
+});
