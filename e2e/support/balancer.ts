@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 
-/** The port; closed after the test. */
-export async function startBalancer(t: TestContext, targets: readonly number[]): Promise<number> {
+/** A port at `address`; closed after the test. Servers see clients of this machine come from the address that they came to. */
+export async function startBalancer(t: TestContext, address: string, targets: readonly number[]): Promise<number> {
   const open = new Set<Socket>();
   let next = 0;
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
@@ -13,7 +13,8 @@ export async function startBalancer(t: TestContext, targets: readonly number[]):
     join(near, targets.length);
   });
   const join = (near: Socket, attempts: number): void => {
-    const far = connect({ port: targets[next++ % targets.length] ?? 0, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+    const { localAddress: host = '127.0.0.1' } = near;
+    const far = connect({ port: targets[next++ % targets.length] ?? 0, host, allowHalfOpen: true, noDelay: true });
     const tryNext = (): void => {
       if (attempts > 1 && !near.destroyed) join(near, attempts - 1);
       else near.resetAndDestroy();
@@ -28,13 +29,13 @@ export async function startBalancer(t: TestContext, targets: readonly number[]):
       near.pipe(far).pipe(near);
     });
   };
-  server.listen(0, '127.0.0.1');
+  server.listen(0, address);
   await once(server, 'listening');
   t.after(() => {
     server.close();
     for (const socket of open) socket.destroy();
   });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
+  const bound = server.address();
+  if (bound === null || typeof bound === 'string') throw new Error('no port');
+  return bound.port;
 }

@@ -54,7 +54,7 @@ export async function startBehindBalancer(t: TestContext, options: ServerOptions
   const listeners: RunningListener[] = [];
   for (const [index, listener] of (instances[0]?.listeners ?? []).entries()) {
     const ports = instances.map((instance) => instance.listeners[index]?.port ?? 0);
-    listeners.push({ ...listener, port: await startBalancer(t, ports) });
+    listeners.push({ ...listener, port: await startBalancer(t, listener.address, ports) });
   }
   return new BalancedServer(instances, listeners);
 }
