@@ -99,7 +99,7 @@ export class SearchIndex {
     const slice = new TimeSlice(signal);
     for (let attempt = 1; ; attempt++) {
       const manifest = await this.manifest(account);
-      slice.restart();
+      await slice.resume();
       if (manifest === undefined) return query;
       if (manifest.segments.length === 0) {
         this.onMissing(account, state.info.messages);
@@ -108,7 +108,7 @@ export class SearchIndex {
       const { answered, damaged } = await this.#ask(account, manifest, questions, slice);
       // A merge takes segments away while they are read: those that took their place are asked.
       const isOutdated = damaged.length > 0 && (await this.manifest(account))?.version !== manifest.version;
-      slice.restart();
+      await slice.resume();
       if (isOutdated && attempt < ATTEMPTS) continue;
       // Derived: what it knew is searched, and a new one will be made.
       for (const { id, error } of damaged) {
@@ -132,10 +132,10 @@ export class SearchIndex {
     for (const { id } of manifest.segments) {
       try {
         const segment = await this.segment(account, id);
-        slice.restart();
+        await slice.resume();
         answered.push({ segment, keys: await askSegment(segment, questions, slice) });
       } catch (error) {
-        slice.restart();
+        await slice.resume();
         if (!(error instanceof StoreDamaged)) throw error;
         this.#segments.delete(`${account} ${id}`);
         damaged.push({ id, error });

@@ -49,7 +49,7 @@ export async function searchMailbox(
   let asked = within;
   if (plan.slots > 0 && deps.candidates !== undefined) {
     const candidates = await deps.candidates(query, within, signal);
-    slice.restart();
+    await slice.resume();
     if (candidates !== undefined) asked = intersectUids(within, candidates);
   }
   const sure = new UidList();

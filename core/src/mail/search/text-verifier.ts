@@ -236,14 +236,14 @@ export class TextVerifier {
     const ids = batch.map((message) => page.content(message));
     try {
       const rows = await read(ids);
-      slice.restart();
+      await slice.resume();
       for (const [n, message] of batch.entries()) {
         if (rows[n] === undefined && isThere(page.uid(message)))
           this.#noteDamage(page, message, new StoreDamaged('the content is missing'));
       }
       return rows;
     } catch (error) {
-      slice.restart();
+      await slice.resume();
       const known = asMailError(error);
       if (!isDamage(known)) throw known;
     }
@@ -255,7 +255,7 @@ export class TextVerifier {
         this.#noteDamage(page, batch[n] as number, error);
         rows.push(undefined);
       }
-      slice.restart();
+      await slice.resume();
     }
     return rows;
   }

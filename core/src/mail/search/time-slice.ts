@@ -24,13 +24,15 @@ export class TimeSlice {
     await new Promise<void>((resolve) => {
       setImmediate(resolve);
     });
-    this.restart();
-  }
-
-  /** After an await that gave the loop back by itself. @throws the signal's reason */
-  restart(): void {
     this.#signal.throwIfAborted();
     this.hasPassed = true;
     this.#started = performance.now();
+  }
+
+  /** Call after an await: it may have given the loop back, or not, as what a driver reads at once does not. @throws the signal's reason */
+  async resume(): Promise<void> {
+    this.#signal.throwIfAborted();
+    this.hasPassed = true;
+    if (this.isOver) await this.pass();
   }
 }
