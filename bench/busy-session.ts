@@ -14,7 +14,8 @@ export interface BusyReply {
   readonly failed: readonly string[];
 }
 
-const TAIL = 512;
+/** The longest completion: LOGIN says its capabilities there. */
+const TAIL = 8_192;
 
 class Session {
   readonly #socket: Socket;

@@ -147,7 +147,7 @@ async function measureSize(own: { readonly port: number }, size: number): Promis
 const config = { limits: { imapConnectionsPerUserAndAddress: 1_000 }, log: { level: 'warn' } };
 await withOwnServer(
   SIZES.map((size) => `u${size}`),
-  config,
+  { config },
   async (own) => {
     for (const size of SIZES) {
       const before = await own.server.residentOctets();

@@ -1,19 +1,26 @@
 /**
- * What one session's long commands do to others: `npx node bench/noop.ts [messages] [seconds]`. While one loops a command over a large mailbox, another account's
- * NOOPs, and deliveries by LMTP, are timed. `nothing` is the machine itself: on a busy one it has waits of its own.
+ * What one session's long commands do to others: `npx node bench/noop.ts [messages] [seconds] [distinct]`. While one loops a command over a large mailbox, another account's
+ * NOOPs, and deliveries by LMTP, are timed, in ms, and the turns of the server's loop, in ms of CPU: these hold on a busy machine too. `POCHARD__SEARCH__INDEX=off`: searches without the index. `nothing` is the machine itself: on a busy one it has waits of its own.
  */
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { ImapScript } from '../e2e/support/imap-script.ts';
 import { SmtpScript } from '../e2e/support/smtp-script.ts';
 import type { BusyData, BusyReply, BusyRequest } from './busy-session.ts';
 import { expectOk, fillMailbox, smallMessage } from './fill-mailbox.ts';
+import type { LoopTurns } from './loop-watch.ts';
 import { PASSWORD, withOwnServer } from './own-server.ts';
 
 const MESSAGES = Number(process.argv[2] ?? 100_000);
 const SECONDS = Number(process.argv[3] ?? 6);
-const ONLY = process.argv[4];
+const DISTINCT = Math.min(MESSAGES, Number(process.argv[4] ?? 25_000));
+const ONLY = process.argv[5];
 /** Between two NOOPs, and between two deliveries. */
 const NOOP_EVERY_MS = 5;
 const DELIVER_EVERY_MS = 100;
@@ -83,13 +90,24 @@ class Latencies {
 }
 
 const config = { limits: { imapConnectionsPerUserAndAddress: 1_000 }, log: { level: 'warn' } };
-await withOwnServer(['busy', 'ada'], config, async ({ server }) => {
+const folder = await mkdtemp(join(tmpdir(), 'pochard-noop-'));
+const watched = join(folder, 'loop');
+process.env['LOOP_WATCH'] = watched; // the server has this process's environment
+const nodeOptions = [`--import=${new URL('loop-watch.ts', import.meta.url)}`];
+
+/** Since it was asked last. */
+async function loopTurns(): Promise<LoopTurns> {
+  const socket = connect(watched);
+  return JSON.parse(await text(socket));
+}
+
+await withOwnServer(['busy', 'ada'], { config, nodeOptions }, async ({ server }) => {
   const port = server.port('imap');
   const filler = await ImapScript.login(undefined, port, 'busy', PASSWORD);
-  await fillMailbox(filler, 'Large', { count: MESSAGES, distinct: MESSAGES });
+  await fillMailbox(filler, 'Large', { count: MESSAGES, distinct: DISTINCT });
   await expectOk(filler, 'CREATE Copies');
   filler.close();
-  await indexed(port);
+  if (process.env['POCHARD__SEARCH__INDEX'] !== 'off') await indexed(port);
   const data: BusyData = { port, login: `LOGIN busy ${PASSWORD}`, mailbox: 'Large' };
   const busy = new Worker(new URL('busy-session.ts', import.meta.url), { workerData: data });
   await once(busy, 'message');
@@ -97,7 +115,7 @@ await withOwnServer(['busy', 'ada'], config, async ({ server }) => {
   await expectOk(ada, 'SELECT INBOX');
   const lmtp = await SmtpScript.open(undefined, server.port('lmtp'), 'LHLO');
   console.log(
-    `| ${MESSAGES.toLocaleString('en-US')} messages | done | NOOP p50 | p99 | max | delivery p50 | p99 | max |\n|---|---:|---:|---:|---:|---:|---:|---:|`,
+    `| ${MESSAGES.toLocaleString('en-US')} messages | done | NOOP p50 | p99 | max | delivery p50 | p99 | max | turn p99 | max |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|`,
   );
   for (const [name, ...commands] of WORKLOADS) {
     if (ONLY !== undefined && !name.includes(ONLY)) continue;
@@ -105,6 +123,7 @@ await withOwnServer(['busy', 'ada'], config, async ({ server }) => {
     const deliveries = new Latencies();
     const until = performance.now() + SECONDS * 1_000;
     let isOver = false;
+    await loopTurns();
     const idle = commands.length === 0;
     const ended = idle
       ? delay(SECONDS * 1_000, { commands: 0, failed: [] } satisfies BusyReply)
@@ -130,10 +149,12 @@ await withOwnServer(['busy', 'ada'], config, async ({ server }) => {
     busy.postMessage({ stop: true } satisfies BusyRequest);
     const { commands: done, failed } = await ended;
     await both;
-    console.log(`| ${name} | ${done} | ${noops.text} | ${deliveries.text} |`);
+    const { p99, max } = await loopTurns();
+    console.log(`| ${name} | ${done} | ${noops.text} | ${deliveries.text} | ${p99.toFixed(0)} | ${max.toFixed(0)} |`);
     for (const line of failed) console.error(`${name}: ${line}`);
   }
   ada.close();
   lmtp.socket.destroy();
   await busy.terminate();
 });
+await rm(folder, { recursive: true });

@@ -1,7 +1,7 @@
 /** A server of its own for a benchmark: one process on a temporary data folder, gone afterwards, with its accounts (password {@link PASSWORD}). */
 import { rm } from 'node:fs/promises';
 import type { TestContext } from 'node:test';
-import { startInstance, type TestServer, temporaryFolder } from '../e2e/support/instance.ts';
+import { type InstanceOptions, startInstance, type TestServer, temporaryFolder } from '../e2e/support/instance.ts';
 
 export const PASSWORD = 'bench';
 
@@ -14,14 +14,14 @@ export interface OwnServer {
 /** Runs the benchmark; whatever comes of it, process and data are gone then. */
 export async function withOwnServer(
   accounts: readonly string[],
-  config: Readonly<Record<string, unknown>>,
+  options: Pick<InstanceOptions, 'config' | 'nodeOptions'>,
   run: (own: OwnServer) => Promise<void>,
 ): Promise<void> {
   const closers: (() => unknown)[] = [];
   const context = { after: (close: () => unknown) => closers.unshift(close) } as unknown as TestContext;
   try {
     const data = await temporaryFolder(context);
-    let server = await startInstance(context, { data, config });
+    let server = await startInstance(context, { ...options, data });
     for (const account of accounts) await server.createAccount(account, PASSWORD);
     await run({
       get server() {
@@ -30,7 +30,7 @@ export async function withOwnServer(
       async restart() {
         await server.stop();
         await rm(`${data}/run.json`, { force: true });
-        server = await startInstance(context, { data, config });
+        server = await startInstance(context, { ...options, data });
         return server;
       },
     });
