@@ -20,12 +20,14 @@ import { Tls } from './net/tls.ts';
 import { type OpenMail, openMail } from './open-mail.ts';
 import { createActor } from './plugins/identities.ts';
 import { removeRunFile, writeRunFile } from './run-file.ts';
+import { LmtpConnection, type LmtpOptions } from './smtp/lmtp-connection.ts';
 import { createMaildrop, type Maildrop } from './smtp/maildrop.ts';
 import { createSubmission, type SubmissionListener } from './smtp/submission.ts';
 import { VERSION } from './version.ts';
 
 /** Lost beacons cost at most this long. */
 const POLL_MS = 20_000;
+const TOO_MANY = '421 4.7.0 Too many connections\r\n';
 
 export interface RunningServer {
   readonly mail: OpenMail;
@@ -99,8 +101,8 @@ class ServerParts implements RunningServer {
     await this.mail.services.searchIndexer.start();
     this.mail.services.housekeeping.start();
     await this.#openImap();
-    await this.#openMaildrop('smtp');
-    await this.#openMaildrop('lmtp');
+    await this.#openSmtp();
+    await this.#openLmtp();
     await this.#openSubmission();
     await this.#openHttp();
     this.mail.services.submissionQueue.start();
@@ -180,14 +182,32 @@ class ServerParts implements RunningServer {
     await this.#listen('imap', (connection) => imap.serve(connection), { refusalLine: () => imap.refusalLine(), halfOpen: 'allow' });
   }
 
-  async #openMaildrop(protocol: 'smtp' | 'lmtp'): Promise<void> {
+  async #openLmtp(): Promise<void> {
     const { config, log } = this.#options;
     const { limits } = config;
-    for (const [index, { tls }] of config[protocol].listeners.entries()) {
+    const options: LmtpOptions = {
+      hostname: this.mail.hostname,
+      delivery: this.mail.services.delivery,
+      spool: this.mail.services.spool,
+      limits: {
+        messageOctets: limits.messageOctets,
+        recipients: limits.smtpRecipients,
+        commandLineOctets: limits.smtpCommandLineOctets,
+        idleMs: limits.smtpIdleTimeMs,
+      },
+      log,
+      wheel: this.#wheel,
+    };
+    await this.#listen('lmtp', (connection) => new LmtpConnection(options, connection), { refusalLine: () => TOO_MANY });
+  }
+
+  async #openSmtp(): Promise<void> {
+    const { config, log } = this.#options;
+    const { limits } = config;
+    for (const [index, { tls }] of config.smtp.listeners.entries()) {
       const material = tls === 'none' ? undefined : this.#tls?.material;
       const drop = createMaildrop({
-        protocol,
-        listener: protocol,
+        listener: 'smtp',
         tls,
         ...(material === undefined ? {} : { certificate: { key: material.key, cert: material.certificate } }),
         hostname: this.mail.hostname,
@@ -208,7 +228,7 @@ class ServerParts implements RunningServer {
         drop.connect(connection.socket);
         return { drain: () => undefined, loginTimedOut: () => connection.socket.destroy() };
       };
-      await this.#listen(protocol, serve, { refusalLine: () => '421 4.7.0 Too many connections\r\n' }, index);
+      await this.#listen('smtp', serve, { refusalLine: () => TOO_MANY }, index);
     }
   }
 
@@ -246,7 +266,7 @@ class ServerParts implements RunningServer {
         submission.connect(connection.socket, () => connection.loggedIn());
         return { drain: () => undefined, loginTimedOut: () => connection.socket.destroy() };
       };
-      await this.#listen('submission', serve, { refusalLine: () => '421 4.7.0 Too many connections\r\n' }, index);
+      await this.#listen('submission', serve, { refusalLine: () => TOO_MANY }, index);
     }
   }
 

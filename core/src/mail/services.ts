@@ -42,6 +42,8 @@ export interface Spool {
     stream: AsyncIterable<Uint8Array>,
     options: { readonly limitOctets: number; readonly signal: AbortSignal; readonly lineEnds?: 'normalise' | 'keep' },
   ): Promise<MessageSource>;
+  /** The same at once for a whole message that came in few pieces, which the caller gives away; `undefined` when memory has no room for it now. */
+  hold(pieces: readonly Uint8Array[], octets: number): MessageSource | undefined;
   /** The same for octets in memory; the caller gives the buffer away. */
   fromBytes(bytes: Uint8Array): MessageSource;
 }

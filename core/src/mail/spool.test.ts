@@ -140,6 +140,15 @@ test('when the memory for all messages is used up, small ones go to disk too', a
   await Promise.all([second.dispose(), third.dispose()]);
 });
 
+test('a small message that is there is held at once, its line ends mended, while memory has room', async (t) => {
+  const spool = await spoolIn(t, { memoryBudgetOctets: 100 });
+  const held = spool.hold([Buffer.from('a\nb'), Buffer.from('\r\nc\n')], 7);
+  assert.equal(Buffer.from(held?.bytes ?? []).toString(), 'a\r\nb\r\nc\r\n');
+  assert.equal(spool.hold([Buffer.alloc(92)], 92), undefined);
+  await held?.dispose();
+  assert.equal(spool.hold([Buffer.alloc(92)], 92)?.sizeOctets, 92);
+});
+
 test('what a process that died left is removed at the next start', async (t) => {
   const directory = await folder(t);
   await writeFile(join(directory, 'ab12.spool'), 'noise');

@@ -5,7 +5,7 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CrlfNormaliser } from '../mime/crlf.ts';
+import { CrlfNormaliser, normaliseCrlf } from '../mime/crlf.ts';
 import { MailError } from './errors.ts';
 import type { ByteRange, MessageSource, Spool } from './services.ts';
 
@@ -54,6 +54,16 @@ class DiskSpool implements Spool {
 
   fromBytes(bytes: Uint8Array): MessageSource {
     return new MemorySource(bytes, undefined);
+  }
+
+  hold(pieces: readonly Uint8Array[], octets: number): MessageSource | undefined {
+    if (octets > MEMORY_OCTETS || this.#memoryLeft < octets) return undefined;
+    const [first] = pieces;
+    const bytes = normaliseCrlf(pieces.length === 1 && first !== undefined ? first : Buffer.concat(pieces, octets));
+    this.#memoryLeft -= bytes.length;
+    return new MemorySource(bytes, () => {
+      this.#memoryLeft += bytes.length;
+    });
   }
 
   async receive(

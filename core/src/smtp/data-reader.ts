@@ -7,6 +7,8 @@
 const CR = 0x0d;
 const LF = 0x0a;
 const DOT = 0x2e;
+const LINE_END = Buffer.from('\r\n');
+const NOTHING = Buffer.alloc(0);
 const CR_DOT = Buffer.from('\r.');
 /** What could still become part of a terminator or of a violation, at the end of a chunk: at most CR LF . CR. */
 const MAX_TAIL = 4;
@@ -21,7 +23,7 @@ export type DataStep =
 
 export class DataReader {
   // The message begins as if a line end had just been read, so that ".CRLF" ends an empty one; those two octets are not emitted.
-  #tail: Buffer = Buffer.from('\r\n');
+  #tail: Buffer = LINE_END;
   #skip = 2;
   readonly #emit: (piece: Buffer) => void;
 
@@ -30,8 +32,7 @@ export class DataReader {
   }
 
   push(input: Buffer): DataStep {
-    const chunk = this.#tail.length === 0 ? input : Buffer.concat([this.#tail, input]);
-    this.#tail = Buffer.alloc(0);
+    const chunk = this.#withTail(input);
     const crDot = chunk.indexOf(CR_DOT);
     let from = 0;
     for (let lf = chunk.indexOf(LF); lf !== -1; lf = chunk.indexOf(LF, lf + 1)) {
@@ -55,8 +56,22 @@ export class DataReader {
     const keep = Math.max(from, chunk.length - tailLength(chunk));
     this.#pass(chunk.subarray(from, keep));
     // A copy: the chunk may be large and the tail outlives it.
-    this.#tail = Buffer.from(chunk.subarray(keep));
+    this.#tail = keep === chunk.length ? NOTHING : Buffer.from(chunk.subarray(keep));
     return { state: 'more' };
+  }
+
+  #withTail(input: Buffer): Buffer {
+    const tail = this.#tail;
+    if (tail.length === 0) return input;
+    const first = input[0];
+    if (first === undefined) return tail;
+    this.#tail = NOTHING;
+    // The line end before the message matters to a dot only.
+    if (this.#skip === tail.length && first !== DOT) {
+      this.#skip = 0;
+      return input;
+    }
+    return Buffer.concat([tail, input]);
   }
 
   #pass(piece: Buffer): void {

@@ -1,6 +1,6 @@
 /**
- * The maildrop: SMTP for the MX side and LMTP (RFC 2033), on smtp-server. A recipient's 250 after DATA means that the message is durably
- * stored for that recipient; LMTP answers for each of them, SMTP with the worst.
+ * The maildrop for the MX side: SMTP, on smtp-server. 250 after DATA means that the message is durably stored for all recipients; the one
+ * reply is that of the worst.
  */
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -12,7 +12,6 @@ import { replyTo } from './replies.ts';
 import { closeGently, isGone, ReplyError, StrictConnection, StrictServer } from './strict-server.ts';
 
 export interface MaildropOptions {
-  readonly protocol: 'smtp' | 'lmtp';
   /** Name of the listener, for scopes and logs. */
   readonly listener: string;
   readonly tls: 'none' | 'starttls' | 'implicit';
@@ -46,7 +45,7 @@ export interface Maildrop {
 
 /** What the maildrop knows of a transaction: recipients by the address as given. Reset with the envelope by RSET, EHLO and DATA. */
 const NO_DOMAIN = '@without-domain.invalid';
-const LMTP_RECIPIENT_WITHOUT_DOMAIN = /^(\s*rcpt\s+to\s*:\s*<)([^<>@\s]{1,64})(>.*)$/i;
+const RECIPIENT_WITHOUT_DOMAIN = /^(\s*rcpt\s+to\s*:\s*<)([^<>@\s]{1,64})(>.*)$/i;
 
 class MaildropConnection extends StrictConnection {
   readonly #onCommand: (session: SMTPServerSession) => void;
@@ -65,16 +64,11 @@ class MaildropConnection extends StrictConnection {
   }
   override _parseAddressCommand(name: string, command: Buffer | string) {
     if (name !== 'rcpt to') return super._parseAddressCommand(name, command);
-    const bare = LMTP_RECIPIENT_WITHOUT_DOMAIN.exec(command.toString());
+    const bare = RECIPIENT_WITHOUT_DOMAIN.exec(command.toString());
     if (bare === null) return super._parseAddressCommand(name, command);
     const parsed = super._parseAddressCommand(name, `${bare[1]}${bare[2]}${NO_DOMAIN}${bare[3]}`);
     if (parsed !== false) parsed.address = parsed.address.slice(0, -NO_DOMAIN.length);
     return parsed;
-  }
-  /** The library lets a repeated recipient replace the first; LMTP owes one reply to each accepted RCPT, repeated or not (RFC 2033 §4.2). */
-  override handler_RCPT(command: Buffer, callback: () => void): void {
-    if (this._server.options.lmtp) this._rcptIndex.clear();
-    super.handler_RCPT(command, callback);
   }
 }
 
@@ -109,28 +103,20 @@ export function createMaildrop(options: MaildropOptions): Maildrop {
     try {
       const { envelope } = from;
       const known = recipients.get(envelope) ?? new Map<string, Recipient>();
-      // LMTP may name a recipient twice: it gets one copy, and each RCPT that copy's outcome.
-      const places = new Map<string, number>();
-      const to: Recipient[] = [];
-      for (const { address } of envelope.rcptTo) {
+      const to = envelope.rcptTo.map(({ address }) => {
         const recipient = known.get(address);
         if (recipient === undefined) throw new MailError('bug', 'recipient was not resolved');
-        if (!places.has(address.toLowerCase())) places.set(address.toLowerCase(), to.push(recipient) - 1);
-      }
+        return recipient;
+      });
       const message = {
         source,
         reversePath: envelope.mailFrom === false ? '' : envelope.mailFrom.address,
         recipients: to,
-        origin: options.protocol,
+        origin: 'smtp',
         helo: from.hostNameAppearsAs,
         esmtp: { utf8: envelope.smtpUtf8 === true, tls: from.secure },
       } as const;
-      const outcomes = await delivery.deliver(message, session(from), signal);
-      return envelope.rcptTo.map(({ address }) => {
-        const outcome = outcomes[places.get(address.toLowerCase()) ?? -1];
-        if (outcome === undefined) throw new MailError('bug', 'a recipient has no outcome');
-        return outcome;
-      });
+      return await delivery.deliver(message, session(from), signal);
     } finally {
       await source.dispose();
     }
@@ -153,7 +139,6 @@ export function createMaildrop(options: MaildropOptions): Maildrop {
 
   const settings: SMTPServerOptions = {
     name: options.hostname,
-    lmtp: options.protocol === 'lmtp',
     secure: options.tls === 'implicit',
     disabledCommands: ['AUTH', 'XCLIENT', 'XFORWARD', 'WIZ', 'SHELL', 'KILL', ...(options.tls === 'starttls' ? [] : ['STARTTLS'])],
     ...options.certificate,
@@ -178,11 +163,10 @@ export function createMaildrop(options: MaildropOptions): Maildrop {
     onData(stream, from, done) {
       receive(stream, from).then(
         (outcomes) => {
-          // SMTP's one reply puts all off when one recipient failed: then even the stored ones are sent again.
-          if (options.protocol === 'lmtp' || outcomes.every(({ stored }) => stored)) unsettled.set(from.id, outcomes);
+          // The one reply puts all off when one recipient failed: then even the stored ones are sent again.
+          if (outcomes.every(({ stored }) => stored)) unsettled.set(from.id, outcomes);
           const results = outcomes.map((outcome) => (outcome.stored ? '2.0.0 Stored' : failed(outcome.error, from)));
-          if (options.protocol === 'lmtp') done(null, results);
-          else answerForAll(results, done);
+          answerForAll(results, done);
         },
         (error: unknown) => {
           stream.resume();

@@ -84,8 +84,7 @@ export class StrictConnection extends SMTPConnection {
     return this._dataStream !== false && this._dataStream !== null;
   }
   #refuseLineEnds(): void {
-    const replies = this._server.options.lmtp ? this.session.envelope.rcptTo.length : 1;
-    for (let n = 0; n < replies; n += 1) this.send(554, '5.5.2 Only CRLF ends a line: bare CR or LF beside a dot');
+    this.send(554, '5.5.2 Only CRLF ends a line: bare CR or LF beside a dot');
     this.close();
   }
 }
