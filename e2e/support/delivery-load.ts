@@ -16,6 +16,8 @@ export class DeliveryLoad {
   readonly acknowledged: { readonly token: string; readonly at: number }[] = [];
   /** Replies 4xx, by their text. */
   readonly refused: string[] = [];
+  /** Replies 5xx, by their text: there must be none. */
+  readonly permanent: string[] = [];
   broken = 0;
   /** Longest time between two acknowledgements, ms. */
   longestPauseMs = 0;
@@ -74,8 +76,7 @@ export class DeliveryLoad {
     return true;
   }
   #refusal({ code, text }: { readonly code: number; readonly text: string }): false {
-    if (code < 400 || code > 499) throw new Error(`a permanent refusal: ${text}`);
-    this.refused.push(text);
+    (code < 400 || code > 499 ? this.permanent : this.refused).push(text);
     return false;
   }
 }
