@@ -298,7 +298,7 @@ test('what cannot be delivered for its whole life comes back', async (t) => {
   const sink = await openSink(t);
   await sink.close();
   const server = await house(t, sink, {
-    submission: { queue: { retryFirstMs: 100, retryMaxMs: 200, lifetimeMs: 1000, delayNoticeMs: 300 } },
+    submission: { queue: { retryFirstMs: 100, retryMaxMs: 200, lifetimeMs: 6_000, delayNoticeMs: 300 } },
   });
   const smtp = await loggedIn(t, server);
   await smtp.deliver(ADA, ['bob@example.org'], mail());
