@@ -64,6 +64,8 @@ const MAX_WAITING = 10_000;
 /** Times that a batch is computed again because other writers were first. */
 const MAX_ATTEMPTS = 200;
 const MAX_ORIGIN_LENGTH = 256;
+/** Messages placed and removed by an entry that is made in two turns of the loop. */
+const LARGE_ENTRY = 10_000;
 
 interface Waiting {
   readonly command: Command;
@@ -407,6 +409,8 @@ export class AccountQueue extends AccountJournal implements AccountMail {
     }
     const origin = batch[0]?.command.origin ?? '';
     const entry = draft.entry(this.context.newToken(), origin);
+    // Nobody else changes this account meanwhile, but other accounts need not wait for both halves.
+    if (isLarge(entry)) await turn();
     let outcome: Outcome;
     try {
       outcome = await this.context.store.commit({
@@ -544,6 +548,19 @@ class OpenHandle implements OpenMailbox {
     if (this.#state !== 'closed') this.#queue.removeListener(this.#record, this.#listener);
     this.#state = 'closed';
   }
+}
+
+/** Computing it took some ms, and writing it down takes as many again. */
+function isLarge({ ops }: Entry): boolean {
+  let messages = 0;
+  for (const op of ops) messages += op.op === 'add' ? op.messages.length : op.op === 'gone' ? op.contents.length : 0;
+  return messages > LARGE_ENTRY;
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }
 
 function originOf({ by, actor }: Origin): string {
