@@ -93,7 +93,10 @@ const config = { limits: { imapConnectionsPerUserAndAddress: 1_000 }, log: { lev
 const folder = await mkdtemp(join(tmpdir(), 'pochard-noop-'));
 const watched = join(folder, 'loop');
 process.env['LOOP_WATCH'] = watched; // the server has this process's environment
-const nodeOptions = [`--import=${new URL('loop-watch.ts', import.meta.url)}`];
+const nodeOptions = [
+  `--import=${new URL('loop-watch.ts', import.meta.url)}`,
+  ...(process.env['BENCH_NODE_OPTIONS'] ?? '').split(' ').filter(Boolean),
+];
 
 /** Since it was asked last. */
 async function loopTurns(): Promise<LoopTurns> {

@@ -34,6 +34,7 @@ export async function withOwnServer(
         return server;
       },
     });
+    await server.stop();
   } finally {
     for (const close of closers) await close();
   }
