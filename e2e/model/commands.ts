@@ -57,16 +57,24 @@ interface MessageSet {
 }
 
 function messageSet(view: SessionView, dice: Dice): MessageSet {
+  const { saved } = view;
+  if (saved !== undefined && dice.next() < 0.12) {
+    const isUid = view.usesUids || !saved.isExact || dice.next() < 0.5;
+    return { text: '$', uids: new Set(saved.uids), prefix: isUid ? 'UID ' : '' };
+  }
   const uids = view.messages.map(({ uid }) => uid ?? 0);
   const count = uids.length;
-  const isUid = dice.next() < 0.5;
+  const isUid = view.usesUids || dice.next() < 0.5;
   const last = uids.at(-1) ?? 0;
-  const number = (): number => (isUid && dice.next() < 0.15 ? dice.between(1, last + 3) : isUid ? dice.pick(uids) : dice.between(1, count));
+  // A session with NOTIFY may have been told of more than its client has read: it names what it knows.
+  const namesKnown = view.notifies;
+  const number = (): number =>
+    isUid && !namesKnown && dice.next() < 0.15 ? dice.between(1, last + 3) : isUid ? dice.pick(uids) : dice.between(1, count);
   const ranges: [number, number][] = [];
   const texts: string[] = [];
   const top = isUid ? last : count;
   for (let parts = dice.next() < 0.6 ? 1 : dice.between(2, 3); parts > 0; parts -= 1) {
-    const kind = dice.next();
+    const kind = dice.next() * (namesKnown ? 0.7 : 1);
     const from = number();
     if (kind < 0.4) {
       texts.push(String(from));
@@ -253,7 +261,8 @@ export function fetch({ dice, modSeqs }: World, view: SessionView): ModelCommand
 export function store({ dice, modSeqs }: World, view: SessionView): ModelCommand {
   const { text, uids, prefix } = messageSet(view, dice);
   const mode = dice.pick(['', '+', '-'] as const);
-  const silent = dice.next() < 0.5;
+  // With NOTIFY, news may stand before the command's own answer: what was silent and what was not could not be told apart.
+  const silent = dice.next() < 0.5 && !view.notifies;
   const named = someFlags(dice);
   const since = view.isCondstore && dice.next() < 0.3 ? dice.pick([1, ...modSeqs(view.selected?.uidValidity ?? 0)]) : undefined;
   const readOnly = view.selected?.readOnly === true;
@@ -401,7 +410,7 @@ function searchKey(world: World, view: SessionView, depth = 0): Key {
   }
   if (kind < 0.5 && view.messages.length > 0) {
     const { text, uids, prefix } = messageSet(view, dice);
-    return { text: prefix + text, matches: ({ uid }) => uids.has(uid) };
+    return { text: text === '$' ? text : prefix + text, matches: ({ uid }) => uids.has(uid) };
   }
   if (kind < 0.57 && view.isCondstore) {
     const from = dice.pick([1, ...modSeqs(view.selected?.uidValidity ?? 0)]);
@@ -420,8 +429,9 @@ function searchKey(world: World, view: SessionView, depth = 0): Key {
 
 export function search(world: World, view: SessionView): ModelCommand {
   const key = searchKey(world, view);
-  const isUid = world.dice.next() < 0.5;
+  const isUid = view.usesUids || world.dice.next() < 0.5;
   const isExtended = world.dice.next() < 0.4;
+  if (world.dice.next() < 0.3) return searchSaving(world, view, key);
   const numbers = view.messages.map(({ uid }, index) => ({ uid: uid ?? 0, number: isUid ? (uid ?? 0) : index + 1 }));
   return {
     line: `${isUid ? 'UID ' : ''}SEARCH ${isExtended ? 'RETURN (MIN MAX COUNT ALL) ' : ''}${key.text}`,
@@ -450,6 +460,31 @@ export function search(world: World, view: SessionView): ModelCommand {
         answer,
       );
       if (isExtended) must(Number(/ COUNT (\d+)/.exec(line)?.[1]) === told.size, 'COUNT', answer);
+    },
+  };
+}
+
+/** RFC 5182: what was found is kept on the server as `$`. */
+function searchSaving({ dice }: World, view: SessionView, key: Key): ModelCommand {
+  const options = dice.pick(['SAVE', 'SAVE COUNT', 'SAVE ALL', 'SAVE MIN', 'SAVE MIN MAX']);
+  const known = new Set(view.messages.map(({ uid }) => uid ?? 0));
+  view.saved = undefined; // unless nobody runs beside it: see `check`
+  return {
+    line: `${view.usesUids || dice.next() < 0.5 ? 'UID ' : ''}SEARCH RETURN (${options}) ${key.text}`,
+    check(answer, truth) {
+      mustBe('OK', answer);
+      const box = boxOf(truth, view)[1];
+      const found = [...living(box, known).values()].filter((message) => key.matches(message)).map(({ uid }) => uid);
+      const isExact = !anyGone(box, known);
+      if (options === 'SAVE')
+        must(!answer.untagged.some((line) => line.includes('ESEARCH')), 'SAVE alone answers nothing (RFC 5182 §2.4)', answer);
+      const count = /^\* ESEARCH .*COUNT (\d+)/m.exec(answer.untagged.join('\n'))?.[1];
+      if (options === 'SAVE COUNT' && isExact) must(Number(count) === found.length, `COUNT ${found.length}`, answer);
+      // With gone ones among those that were looked at, the least and the greatest may be one of them.
+      if (options.includes('MIN') && !isExact) return;
+      const kept =
+        options === 'SAVE MIN' ? found.slice(0, 1) : options === 'SAVE MIN MAX' ? [...found.slice(0, 1), ...found.slice(-1)] : found;
+      view.saved = { uids: new Set(kept), isExact };
     },
   };
 }

@@ -21,8 +21,8 @@ import {
   tree,
   type World,
 } from './commands.ts';
-import { type Registry, RuleBroken, SessionView } from './session-view.ts';
-import { checkSuccession, difference, flagText, idOf, type TrueMailbox, type TrueMessage, type Truth } from './truth.ts';
+import { type Modes, type Registry, RuleBroken, SessionView } from './session-view.ts';
+import { checkSuccession, difference, flagText, hasFlag, idOf, type TrueMailbox, type TrueMessage, type Truth } from './truth.ts';
 
 export interface ModelTransport {
   readonly instances: number;
@@ -141,13 +141,29 @@ class ModelRun {
   async #connect(index: number): Promise<SessionView> {
     const script = await this.#transport.connect(index % this.#transport.instances);
     const kind = this.#dice.next();
-    const modes = { condstore: kind < 0.6, qresync: kind < 0.35 };
-    if (modes.condstore) await script.command(`ENABLE ${modes.qresync ? 'QRESYNC' : 'CONDSTORE'}`);
+    const more = this.#dice.next();
+    const modes: Modes = {
+      condstore: kind < 0.6,
+      qresync: kind < 0.35,
+      uidOnly: more < 0.2,
+      notify: more < 0.1 || more > 0.8 ? 'at once' : more > 0.6 ? 'delayed' : 'no',
+    };
+    const enabled = [modes.qresync ? 'QRESYNC' : modes.condstore ? 'CONDSTORE' : '', modes.uidOnly ? 'UIDONLY' : ''].join(' ').trim();
+    if (enabled !== '') await must(script, `ENABLE ${enabled}`);
+    if (modes.notify !== 'no') {
+      const events = '(MessageNew MessageExpunge FlagChange)';
+      await must(script, `NOTIFY SET (selected${modes.notify === 'delayed' ? '-delayed' : ''} ${events}) (personal ${events})`);
+    }
     const say = (line: string): void => {
       this.log.push(line);
       if (this.log.length > 4 * LOG_LINES) this.log.splice(0, 2 * LOG_LINES);
     };
-    return new SessionView(`S${index}${modes.qresync ? 'q' : modes.condstore ? 'c' : ''}`, script, modes, this.#registry, say);
+    const marks = [
+      modes.qresync ? 'q' : modes.condstore ? 'c' : '',
+      modes.uidOnly ? 'u' : '',
+      { no: '', delayed: 'd', 'at once': 'n' }[modes.notify],
+    ];
+    return new SessionView(`S${index}${marks.join('')}`, script, modes, this.#registry, say);
   }
 
   get #world(): World {
@@ -170,6 +186,7 @@ class ModelRun {
     if (kind < 0.22) return this.#storm(free);
     if (kind < 0.4 && free.length > 1) return this.#burst(free);
     const session = this.#dice.pick(free);
+    await this.#catchUp(session);
     if (kind < 0.43) return this.#reconnect(session);
     if (session.selected === undefined || kind < 0.47) return this.#select(session);
     if (kind < 0.52 && this.#sessions.length > 1) {
@@ -180,6 +197,13 @@ class ModelRun {
     if (kind < 0.66) return this.#alone(session, tree(this.#world));
     if (kind < 0.69) return this.#alone(session, close(this.#world, session));
     return this.#alone(session, this.#someCommand(session));
+  }
+
+  /** A client with NOTIFY reads what came between commands before it thinks of the next. */
+  async #catchUp(session: SessionView): Promise<void> {
+    if (!session.notifies) return;
+    await session.run('NOOP');
+    await this.#identify(session);
   }
 
   #someCommand(session: SessionView): ModelCommand {
@@ -224,6 +248,7 @@ class ModelRun {
   /** Several at once, one of each session. */
   async #burst(free: readonly SessionView[]): Promise<void> {
     const taking = free.filter(() => this.#dice.next() < 0.8).slice(0, 4);
+    for (const session of taking) await this.#catchUp(session);
     const commands = taking.map((session) => {
       const { name } = session;
       const isSelected = session.selected !== undefined && session.messages.length > 0;
@@ -331,6 +356,7 @@ class ModelRun {
     ])
       if (!said.includes(wanted)) throw new RuleBroken(`${line} does not say ${wanted}`);
     session.selected = { name, uidValidity: box.uidValidity, readOnly };
+    session.toldStatus.delete(box.uidValidity);
     await this.#identify(session);
     this.#agrees(session);
   }
@@ -346,9 +372,10 @@ class ModelRun {
     const snapshot = this.#dice.pick(snapshots);
     const session = this.#sessions.find(({ isQresync, isIdling }) => isQresync && !isIdling);
     if (session === undefined) return;
+    await this.#catchUp(session); // what is told before [CLOSED] is of the mailbox before
     const uids = snapshot.messages.map(({ uid }) => uid);
     const known = this.#dice.next() < 0.5 || uids.length === 0 ? '' : ` ${uids.join(',')}`;
-    const match = known !== '' && this.#dice.next() < 0.5 ? ` (1:${uids.length} ${uids.join(',')})` : '';
+    const match = known !== '' && !session.modes.uidOnly && this.#dice.next() < 0.5 ? ` (1:${uids.length} ${uids.join(',')})` : '';
     await this.#selectFrom(session, name, box, snapshot, `${known}${match}`);
   }
 
@@ -373,6 +400,7 @@ class ModelRun {
     const answer = await session.run(`SELECT ${name} (QRESYNC (${box.uidValidity} ${from.highestModSeq}${more}))`);
     if (!answer.done.startsWith('OK')) throw new RuleBroken(`QRESYNC: ${answer.done}`);
     session.selected = { name, uidValidity: box.uidValidity, readOnly: false };
+    session.toldStatus.delete(box.uidValidity);
     const knownFlags = new Map(from.messages.map(({ uid, flags }) => [uid, flags]));
     for (const uid of answer.vanishedEarlier) {
       if (box.messages.some((message) => message.uid === uid)) throw new RuleBroken(`VANISHED (EARLIER) ${uid}, which is there`);
@@ -471,6 +499,7 @@ class ModelRun {
 
   /** After a command that tells everything the session knows what is there. @throws RuleBroken */
   #agrees(session: SessionView): void {
+    this.#agreesOnOthers(session);
     if (session.selected === undefined) return;
     const [name, box] = boxOf(this.#truth, session);
     const uids = box.messages.map(({ uid }) => uid).join(' ');
@@ -480,6 +509,23 @@ class ModelRun {
       const flags = session.messages[index]?.flags;
       if (flags !== undefined && flags !== message.flags)
         throw new RuleBroken(`${session.name} believes that UID ${message.uid} of ${name} has (${flags}); it has (${message.flags})`);
+    }
+  }
+
+  /** What NOTIFY told of mailboxes that are not selected. */
+  #agreesOnOthers({ name: who, selected, toldStatus, notifies }: SessionView): void {
+    if (!notifies) return;
+    for (const [name, box] of this.#truth) {
+      if (box.uidValidity === selected?.uidValidity) continue;
+      const wanted = new Map([
+        ['MESSAGES', box.messages.length],
+        ['UIDNEXT', box.uidNext],
+        ['UNSEEN', box.messages.filter(({ flags }) => !hasFlag(flags, '\\Seen')).length],
+        ['HIGHESTMODSEQ', box.highestModSeq],
+      ]);
+      for (const [item, value] of toldStatus.get(box.uidValidity) ?? [])
+        if (wanted.has(item) && wanted.get(item) !== value)
+          throw new RuleBroken(`${who} was told that ${name} has ${item} ${value}; it has ${wanted.get(item)}`);
     }
   }
 
@@ -504,7 +550,11 @@ class ModelRun {
     for (let round = 0; !session.knowsAllUids; round += 1) {
       if (round > 5) throw new RuleBroken(`${session.name}: messages without UID: ${session.uids.join()}`);
       const first = session.uids.indexOf(undefined) + 1;
-      const answer = await session.run(`FETCH ${first}:* (UID FLAGS INTERNALDATE${session.isCondstore ? ' MODSEQ' : ''})`);
+      // Where numbers may change at any time a client asks for what is above the highest UID that it knows.
+      const set = session.usesUids ? `UID FETCH ${(session.uids[first - 2] ?? 0) + 1}:*` : `FETCH ${first}:*`;
+      session.isIdentifying = true;
+      const answer = await session.run(`${set} (UID FLAGS INTERNALDATE${session.isCondstore ? ' MODSEQ' : ''})`);
+      session.isIdentifying = false;
       if (!answer.done.startsWith('OK')) throw new RuleBroken(`FETCH of new messages: ${answer.done}`);
     }
   }
@@ -546,7 +596,8 @@ class ModelRun {
       await session.run('NOOP');
       await this.#identify(session);
       await this.#converge(session);
-      if (session.messages.length > 0) await session.run(`FETCH 1:* (UID FLAGS${session.isCondstore ? ' MODSEQ' : ''})`);
+      if (session.messages.length > 0)
+        await session.run(`${session.usesUids ? 'UID ' : ''}FETCH 1:* (UID FLAGS${session.isCondstore ? ' MODSEQ' : ''})`);
       this.#agrees(session);
     }
   }
@@ -565,6 +616,11 @@ function trueMessage(line: string): TrueMessage | undefined {
   const flags = /FLAGS \(([^)]*)\)/.exec(line)?.[1];
   if (uid === undefined || date === undefined || modSeq === undefined || flags === undefined) return undefined;
   return { uid: Number(uid), id: idOf(date), flags: flagText(flags.split(' ')), modSeq: Number(modSeq) };
+}
+
+async function must(script: ImapScript, line: string): Promise<void> {
+  const { done } = await script.command(line);
+  if (!done.startsWith('OK')) throw new RuleBroken(`${line}: ${done}`);
 }
 
 /** Sends all, then reads all. */

@@ -25,6 +25,18 @@ export class RuleBroken extends Error {
   override readonly name = 'RuleBroken';
 }
 
+/** What a session has asked for beyond IMAP4rev1. */
+export interface Modes {
+  readonly condstore: boolean;
+  readonly qresync: boolean;
+  /** No sequence number goes either way (RFC 9586). */
+  readonly uidOnly: boolean;
+  /** News between commands (RFC 5465): `delayed` keeps EXPUNGE for commands that may have it, `at once` makes sequence numbers useless. */
+  readonly notify: 'no' | 'delayed' | 'at once';
+}
+/** What NOTIFY told of a mailbox, by the names of STATUS. */
+export type ToldStatus = ReadonlyMap<string, number>;
+
 /** Commands in which no EXPUNGE and no VANISHED may come (RFC 9051 §7.5.1). */
 const KEEPS_NUMBERS = /^(?:FETCH|STORE|SEARCH|SORT|THREAD) /;
 
@@ -40,19 +52,21 @@ export class SessionView {
   /** What a client may resynchronise from (RFC 7162 §3.1.2.1, §3.2.7). */
   cacheModSeq = 0;
   isIdling = false;
+  /** The command that runs asks for all messages without a UID. */
+  isIdentifying = false;
+  readonly modes: Modes;
+  /** Result of SEARCH with SAVE (RFC 5182), undefined where others ran beside it. `isExact`: nothing was found that may have gone. */
+  saved: { readonly uids: Set<number>; readonly isExact: boolean } | undefined = { uids: new Set(), isExact: true };
+  /** Of mailboxes that were not selected since, by UIDVALIDITY. */
+  readonly toldStatus = new Map<number, Map<string, number>>();
   readonly #registry: Registry;
   readonly #log: (line: string) => void;
   #seenModSeq = 0;
 
-  constructor(
-    name: string,
-    script: ImapScript,
-    modes: { condstore: boolean; qresync: boolean },
-    registry: Registry,
-    log: (line: string) => void,
-  ) {
+  constructor(name: string, script: ImapScript, modes: Modes, registry: Registry, log: (line: string) => void) {
     this.name = name;
     this.script = script;
+    this.modes = modes;
     this.isCondstore = modes.condstore || modes.qresync;
     this.isQresync = modes.qresync;
     this.#registry = registry;
@@ -61,6 +75,13 @@ export class SessionView {
 
   get uids(): (number | undefined)[] {
     return this.messages.map(({ uid }) => uid);
+  }
+  /** Sequence numbers say nothing, or cannot be relied on. */
+  get usesUids(): boolean {
+    return this.modes.uidOnly || this.modes.notify === 'at once';
+  }
+  get notifies(): boolean {
+    return this.modes.notify !== 'no';
   }
   get knowsAllUids(): boolean {
     return this.messages.every(({ uid }) => uid !== undefined);
@@ -118,7 +139,7 @@ export class SessionView {
   }
 
   #told(response: string, line: string, fetched: Map<number, { items: ReadonlyMap<string, unknown> }>, earlier: number[]): void {
-    const numbered = /^\* (\d+) (EXISTS|EXPUNGE|RECENT|FETCH)/.exec(response);
+    const numbered = /^\* (\d+) (EXISTS|EXPUNGE|RECENT|FETCH|UIDFETCH)/.exec(response);
     const number = Number(numbered?.[1]);
     switch (numbered?.[2]) {
       case 'EXISTS':
@@ -130,30 +151,67 @@ export class SessionView {
         return;
       case 'EXPUNGE':
         this.#mayRemove(line);
-        if (this.isQresync) throw new RuleBroken('EXPUNGE where VANISHED was enabled');
+        if (this.#tellsVanished) throw new RuleBroken('EXPUNGE where VANISHED was enabled');
         if (number > this.messages.length) throw new RuleBroken(`EXPUNGE ${number} of ${this.messages.length}`);
-        this.messages.splice(number - 1, 1);
+        this.#remove(number - 1);
         return;
       case 'FETCH':
+        if (this.modes.uidOnly) throw new RuleBroken('FETCH with a sequence number under UIDONLY');
         this.#fetch(response, number, line, fetched);
+        return;
+      case 'UIDFETCH':
+        if (!this.modes.uidOnly) throw new RuleBroken('UIDFETCH where UIDONLY is not enabled');
+        this.#uidFetch(response, number, line, fetched);
         return;
       default:
         break;
     }
     const vanished = /^\* VANISHED (\(EARLIER\) )?([\d,:]+)$/.exec(response);
     if (vanished !== null) {
-      if (!this.isQresync) throw new RuleBroken('VANISHED where QRESYNC is not enabled');
+      if (!this.#tellsVanished) throw new RuleBroken('VANISHED where QRESYNC is not enabled');
       if (vanished[1] !== undefined) earlier.push(...numbersOf(vanished[2] ?? ''));
       else this.#vanished(numbersOf(vanished[2] ?? ''), line);
       return;
     }
+    this.#status(response);
     if (response.startsWith('* FLAGS (')) this.keywords = new Set(response.slice(9, -1).toLowerCase().split(' '));
     const highest = /^\* OK \[HIGHESTMODSEQ (\d+)\]/.exec(response);
     if (highest !== null && /^(?:SELECT|EXAMINE) /.test(line)) this.cacheModSeq = Number(highest[1]);
     if (response.startsWith('* BYE')) throw new RuleBroken(`${this.name}: ${response}`);
   }
 
+  get #tellsVanished(): boolean {
+    return this.isQresync || this.modes.uidOnly;
+  }
+
+  #status(response: string): void {
+    const told = /^\* STATUS \S+ \(([^)]*)\)$/.exec(response)?.[1];
+    const items = new Map([...(told ?? '').matchAll(/([A-Z]+) (\d+)/g)].map(([, name = '', value]) => [name, Number(value)]));
+    const uidValidity = items.get('UIDVALIDITY');
+    if (uidValidity === undefined || uidValidity === this.selected?.uidValidity) return;
+    const known = this.toldStatus.get(uidValidity);
+    this.toldStatus.set(uidValidity, new Map([...(known ?? []), ...items]));
+  }
+
+  /** Those of the message's place among the others. */
+  #uidFetch(response: string, uid: number, line: string, fetched: Map<number, { items: ReadonlyMap<string, unknown> }>): void {
+    let at = this.indexOf(uid);
+    if (at === -1) {
+      // EXISTS said how many; in order, from the first that is not known, the answer to "who are they" says who.
+      if (!this.isIdentifying) {
+        fetched.set(uid, { items: readFetch(response.replace('UIDFETCH', 'FETCH')).items });
+        return;
+      }
+      at = this.messages.findIndex((message) => message.uid === undefined);
+      if (at === -1) throw new RuleBroken(`UIDFETCH of ${uid}, which the session does not know`);
+    }
+    const asFetch = response.replace(/^\* \d+ UIDFETCH \(/, `* ${at + 1} FETCH (`);
+    if (/[ (]UID \d/.test(asFetch.slice(0, 40))) this.#fetch(asFetch, at + 1, line, fetched);
+    else this.#fetch(asFetch.replace('FETCH (', `FETCH (UID ${uid} `), at + 1, line, fetched);
+  }
+
   #mayRemove(line: string): void {
+    if (this.modes.notify === 'at once') return; // the client has asked for it, and uses no sequence numbers
     if (KEEPS_NUMBERS.test(line)) throw new RuleBroken(`messages removed during ${line}`);
   }
 
@@ -163,8 +221,13 @@ export class SessionView {
       let at = this.indexOf(uid);
       if (at === -1) at = this.#unidentified(uid);
       if (at === -1) throw new RuleBroken(`VANISHED ${uid}, which the session does not know`);
-      this.messages.splice(at, 1);
+      this.#remove(at);
+      this.saved?.uids.delete(uid);
     }
+  }
+
+  #remove(at: number): void {
+    for (const { uid } of this.messages.splice(at, 1)) if (uid !== undefined) this.saved?.uids.delete(uid);
   }
 
   /** A message that only EXISTS has told of, where this UID would have its place; -1 if there is none. */
@@ -233,6 +296,7 @@ export class SessionView {
   #deselected(): void {
     this.selected = undefined;
     this.messages = [];
+    this.saved = { uids: new Set(), isExact: true }; // RFC 5182 §2.1
     this.#seenModSeq = 0;
     this.cacheModSeq = 0;
   }
