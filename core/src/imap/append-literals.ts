@@ -16,6 +16,7 @@ import { mailboxName } from './grammar/mailbox-name.ts';
 import { oneMessage } from './grammar/sequence-set.ts';
 import { commandName, commandTag } from './grammar/session-arguments.ts';
 import { ImapSyntaxError } from './grammar/syntax-error.ts';
+import type { AppendMessage } from './grammar/syntax-tree.ts';
 import { findTarget, splitOthers } from './mailboxes.ts';
 import { type ImapSession, UTF8_ACCEPT } from './session.ts';
 
@@ -34,11 +35,13 @@ export class AppendLiterals {
   #inMemory = 0;
   /** All messages so far: they are judged together, as they are stored together. */
   #octets = 0;
+  /** Of an APPEND whose messages so far are whole: where it goes on. What was judged is not read again for each message. */
+  #before: { readonly mailbox: string; readonly next: number } | undefined;
 
   decide(announced: AnnouncedLiteral, session: ImapSession): LiteralDecision | Promise<LiteralDecision> {
     const { literal } = announced;
     const { login } = session;
-    const target = appendTarget(announced, session);
+    const target = this.#target(announced, session);
     if (target === undefined || login === undefined) return 'memory';
     if ('refuse' in target) return target;
     const { access } = login;
@@ -48,6 +51,13 @@ export class AppendLiterals {
     if (!box.selectable) return { refuse: new ImapNo('NONEXISTENT', 'This name holds no messages') };
     this.#octets += literal.sizeOctets;
     return access.mayAppend(box.id, this.#octets).then(() => this.#accept(literal, session));
+  }
+
+  #target(announced: AnnouncedLiteral, session: ImapSession): Target | undefined {
+    const target = this.#before === undefined ? appendTarget(announced, session) : furtherMessage(announced, session, this.#before);
+    const isWhole = target !== undefined && !('refuse' in target) && target.isWhole;
+    this.#before = isWhole ? { mailbox: target.mailbox, next: announced.literal.next } : undefined;
+    return target;
   }
 
   async #decideOthers(mailbox: string, literal: Literal, session: ImapSession): Promise<LiteralDecision> {
@@ -133,11 +143,11 @@ export class AppendLiterals {
 /** Reported where the source is awaited. */
 function ignoreStreamError(): void {}
 
+/** `isWhole`: the literal ends a message of APPEND, and another may follow. */
+type Target = { readonly mailbox: string; readonly isWhole: boolean } | { readonly refuse: Error };
+
 /** Undefined: not the message of an APPEND or REPLACE, so an ordinary literal. */
-function appendTarget(
-  announced: AnnouncedLiteral,
-  session: ImapSession,
-): { readonly mailbox: string } | { readonly refuse: Error } | undefined {
+function appendTarget(announced: AnnouncedLiteral, session: ImapSession): Target | undefined {
   const cursor = new Cursor(announced, session.names);
   let arguments_: number;
   let mailbox: string;
@@ -166,13 +176,34 @@ function appendTarget(
     if (isReplace) cursor.space();
     else cursor.offset = arguments_;
     const last = isReplace ? appendMessageSoFar(cursor) : appendSoFar(cursor).messages.at(-1);
-    const part = last !== undefined && !('sizeOctets' in last.content) ? last.content.at(-1) : undefined;
-    if (part !== undefined && 'url' in part) return undefined; // a URL that is not written as one word
-    const isUtf8 = last?.utf8 === true || part?.utf8 === true;
-    if (isUtf8 && (session.enabled & UTF8_ACCEPT) === 0 && !session.isRev2) return { refuse: new ImapBad('UTF8=ACCEPT is not enabled') };
+    return judged(last, mailbox, isReplace ? 'replace' : 'append', session);
   } catch (error) {
     if (error instanceof ImapSyntaxError) return { refuse: error };
     throw error;
   }
-  return { mailbox };
+}
+
+function furtherMessage(
+  announced: AnnouncedLiteral,
+  session: ImapSession,
+  { mailbox, next }: { readonly mailbox: string; readonly next: number },
+): Target | undefined {
+  const cursor = new Cursor(announced, session.names);
+  cursor.offset = next;
+  try {
+    if (!cursor.takeSeparator()) cursor.fail('Space expected');
+    return judged(appendMessageSoFar(cursor), mailbox, 'append', session);
+  } catch (error) {
+    if (error instanceof ImapSyntaxError) return { refuse: error };
+    throw error;
+  }
+}
+
+function judged(last: AppendMessage | undefined, mailbox: string, command: 'append' | 'replace', session: ImapSession): Target | undefined {
+  const part = last !== undefined && !('sizeOctets' in last.content) ? last.content.at(-1) : undefined;
+  if (part !== undefined && 'url' in part) return undefined; // a URL that is not written as one word
+  const isUtf8 = last?.utf8 === true || part?.utf8 === true;
+  if (isUtf8 && (session.enabled & UTF8_ACCEPT) === 0 && !session.isRev2) return { refuse: new ImapBad('UTF8=ACCEPT is not enabled') };
+  // What closes a list comes behind the literal.
+  return { mailbox, isWhole: command === 'append' && part === undefined && !isUtf8 };
 }

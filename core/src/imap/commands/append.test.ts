@@ -73,6 +73,28 @@ test('a message beyond what memory holds is streamed and comes back whole', asyn
   await client.expect('FETCH 1 BODY.PEEK[]', `* 1 FETCH (BODY[] {${big.length}}\r\n${big})`, '$ OK FETCH done');
 });
 
+test('each message of a MULTIAPPEND is judged when it is announced', async (t) => {
+  const client = await (await imapHouse(t)).login();
+  const one = `{${HELLO.length}+}\r\n${HELLO}`;
+  for (const more of [' (\\Seen {5}', '{5}', ' "no date" {5}', ` ${one} UTF8 (~{5}`])
+    assert.match((await client.run(`APPEND INBOX ${one}${more}`)).at(-1) ?? '', /^\$ BAD /, more);
+  assert.deepEqual(
+    (await client.run(`APPEND INBOX ${one} (\\Flagged) "17-Nov-2026 10:22:31 +0100" ${one} CATENATE (TEXT ${one} TEXT ${one}) ${one}`)).map(
+      withoutUidValidity,
+    ),
+    ['$ OK [APPENDUID V 1:4] Message stored'],
+  );
+  await client.run('SELECT INBOX');
+  await client.expect(
+    'FETCH 1:* (FLAGS RFC822.SIZE)',
+    `* 1 FETCH (FLAGS (\\Recent) RFC822.SIZE ${HELLO.length})`,
+    `* 2 FETCH (FLAGS (\\Recent \\Flagged) RFC822.SIZE ${HELLO.length})`,
+    `* 3 FETCH (FLAGS (\\Recent) RFC822.SIZE ${2 * HELLO.length})`,
+    `* 4 FETCH (FLAGS (\\Recent) RFC822.SIZE ${HELLO.length})`,
+    '$ OK FETCH done',
+  );
+});
+
 test('MULTIAPPEND stores all or nothing', async (t) => {
   const client = await (await imapHouse(t)).select();
   const one = `{${HELLO.length}+}\r\n${HELLO}`;

@@ -134,15 +134,18 @@ export class Cursor {
 
   /** The literal announced at the cursor, moving past it; undefined if there is none. */
   takeLiteral(): Literal | undefined {
-    const offset = this.offset;
-    for (const literal of this.literals) {
-      if (literal.at === offset) {
-        this.offset = literal.next;
-        return literal;
-      }
-      if (literal.at > offset) return undefined;
+    const { literals, offset } = this;
+    let low = 0;
+    let high = literals.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((literals[middle]?.at ?? 0) < offset) low = middle + 1;
+      else high = middle;
     }
-    return undefined;
+    const literal = literals[low];
+    if (literal?.at !== offset) return undefined;
+    this.offset = literal.next;
+    return literal;
   }
 
   /** A cursor on other octets, without literals: for a syntax inside a string. */
