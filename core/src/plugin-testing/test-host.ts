@@ -29,7 +29,7 @@ import { HostSession } from './host-session.ts';
 import { REMOTE_ADDRESS, ServerLife } from './server-life.ts';
 
 const QUIET_TURNS = 12; // turns of the event loop without a call or an event: nothing is under way that does not wait for time
-const SETTLE_REAL_MS = 3_000; // threads (password work) take real time
+const STILL_REAL_MS = 500; // what has not moved for so long waits for the clock, not for a thread (password work takes real time)
 const NEVER = new AbortController().signal;
 
 export const startHost: StartHost = (options) => MemoryTestHost.start(options);
@@ -170,14 +170,16 @@ export class MemoryTestHost implements TestHost {
   async settle(): Promise<{ readonly waiting: readonly WaitingEvent[] }> {
     const { services, hooks } = this.life;
     services.followers.poke();
-    const until = performance.now() + SETTLE_REAL_MS;
     let quiet = 0;
-    for (let before = -1; quiet < QUIET_TURNS && performance.now() < until; ) {
-      await new Promise(setImmediate);
+    let movedAt = performance.now();
+    for (let before = -1, left = -1; quiet < QUIET_TURNS && performance.now() - movedAt < STILL_REAL_MS; ) {
+      await (performance.now() - movedAt < 5 ? new Promise(setImmediate) : quietMs(2));
       let behind = services.submissionQueue.gauges.messages;
       for (const { id } of hooks.followers()) behind += (await this.store.feed.next(id, 1)).length;
+      if (this.#calls.count !== before || behind !== left) movedAt = performance.now();
       quiet = behind === 0 && this.#calls.count === before ? quiet + 1 : 0;
       before = this.#calls.count;
+      left = behind;
     }
     this.#complain();
     const waiting: WaitingEvent[] = [];

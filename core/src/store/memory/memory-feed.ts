@@ -86,10 +86,24 @@ export class MemoryFeed implements Feed {
       const behind = this.#behind(state, account).slice(0, limit);
       if (behind.length > 0) return behind.map(({ entry }) => ({ position: `${account}:${entry.seq}`, account, entry }));
     }
-    return this.#log
-      .filter(({ g, account }) => g > state.cursor && !this.#isHeld(state, account))
-      .slice(0, limit)
-      .map(({ g, account, entry }) => ({ position: String(g), account, entry }));
+    const found: { readonly position: string; readonly account: AccountId; readonly entry: StoredEntry }[] = [];
+    for (let at = this.#firstAfter(state.cursor); at < this.#log.length && found.length < limit; at++) {
+      const item = this.#log[at];
+      if (item === undefined || this.#isHeld(state, item.account)) continue;
+      found.push({ position: String(item.g), account: item.account, entry: item.entry });
+    }
+    return found;
+  }
+
+  /** Index of the first of `#log` above `g`: it is in order. */
+  #firstAfter(g: number): number {
+    let low = 0;
+    for (let high = this.#log.length; low < high; ) {
+      const middle = (low + high) >>> 1;
+      if ((this.#log[middle]?.g ?? 0) > g) high = middle;
+      else low = middle + 1;
+    }
+    return low;
   }
 
   async done(observer: string, position: string): Promise<void> {
