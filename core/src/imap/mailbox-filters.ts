@@ -34,6 +34,11 @@ export function nameFilter({ kind, names }: MailboxFilter, { access, isRouted }:
   }
 }
 
+/** The same for mailboxes of other users, by the name that this user writes: only filters with names, and subscriptions, reach there. */
+export function othersFilter(filter: MailboxFilter, access: MailAccess): (name: string) => boolean {
+  return filter.kind === 'INBOXES' || filter.kind === 'PERSONAL' ? () => false : nameFilter(filter, { access, isRouted: false });
+}
+
 function isChild(name: string, top: string): boolean {
   const above = top === '' ? '' : top + DELIMITER;
   return name.startsWith(above) && !name.includes(DELIMITER, above.length);

@@ -3,12 +3,11 @@
  * selected mailbox what RFC 9051 has, but at once. Only what changed is kept, not each change, so a slow client costs no memory. The selected
  * mailbox is never told less than without NOTIFY: sequence numbers could not be trusted otherwise.
  */
-import type { MailboxInfo } from '../mail/journal/account-mail.ts';
 import { ANNOTATIONS } from '../mail/journal/annotation-notes.ts';
 import type { Entry, UidRuns } from '../mail/journal/entry.ts';
 import { SUBSCRIPTION } from '../mail/journal/tree-commands.ts';
 import { NO_UIDS, runOf } from '../mail/journal/uid-runs.ts';
-import type { LoggedIn } from '../mail/services.ts';
+import type { LoggedIn, MailAccess } from '../mail/services.ts';
 import type { MailboxId } from '../store/store.ts';
 import { CommandContext } from './command.ts';
 import { ImapNo, isFault } from './errors.ts';
@@ -16,10 +15,12 @@ import { planFetch } from './fetch/fetch-plan.ts';
 import { FetchRun } from './fetch/fetch-run.ts';
 import type { NotifyGroup } from './grammar/notify.ts';
 import { atomOrString, mailbox } from './grammar/write.ts';
-import { type FilterWorld, nameFilter } from './mailbox-filters.ts';
+import { type FilterWorld, nameFilter, othersFilter } from './mailbox-filters.ts';
+import { ownersOf } from './others-listing.ts';
 import { replyTo } from './replies.ts';
 import type { SelectedMailbox } from './selected-mailbox.ts';
 import type { ImapSession } from './session.ts';
+import { type EventsOf, WatchedAccount } from './watched-account.ts';
 
 /** When news are told: at the end of a command that may show EXPUNGE or not, in IDLE, or with no command running. */
 export type Moment = 'may-expunge' | 'no-expunge' | 'idle' | 'between';
@@ -35,20 +36,14 @@ export const NOTIFY_EVENTS = [
   'ServerMetadataChange',
 ] as const;
 
-const NEW_OR_GONE = 1;
-const FLAGS = 2;
+/** Other users whose mailboxes one session is told of. */
+const MAX_OWNERS = 64;
 /** Names of subscriptions and annotations that wait to be told; with more the client is told that it has to look itself. */
 const MAX_WAITING_NAMES = 1_000;
 const LINES = 256;
 const EVERY_UID = 0xffff_ffff;
 
-interface Known {
-  readonly name: string;
-  readonly selectable: boolean;
-}
 const NOTHING: ReadonlySet<string> = new Set();
-/** Events of the group that a mailbox of this name falls under: the first that matches (RFC 5465 §6). */
-type EventsOf = (name: string) => ReadonlySet<string>;
 
 export class NotificationWatch {
   readonly #session: ImapSession;
@@ -56,51 +51,67 @@ export class NotificationWatch {
   readonly #selected: NotifyGroup | undefined;
   readonly #others: readonly NotifyGroup[];
   readonly #wanted: ReadonlySet<string>;
-  readonly #unlisten: () => void;
-  readonly #dirty = new Map<MailboxId, number>();
-  /** The tree as it was told, when MailboxName was asked for. */
-  #known: ReadonlyMap<MailboxId, Known>;
-  #treeChanged = false;
+  readonly #own: WatchedAccount;
+  /** Of other users, those that a filter named when it was set. */
+  readonly #guests: readonly WatchedAccount[];
+  readonly #unlisten: readonly (() => void)[];
   readonly #subscriptions = new Set<string>();
   /** Notes that changed, without what all annotations begin with. */
   readonly #annotations = new Set<string>();
   #isOverflown = false;
 
-  constructor(session: ImapSession, login: LoggedIn, groups: readonly NotifyGroup[]) {
+  private constructor(session: ImapSession, login: LoggedIn, groups: readonly NotifyGroup[], owners: readonly MailAccess[]) {
     this.#session = session;
     this.#login = login;
     this.#selected = groups.find(({ filter }) => filter.kind.startsWith('SELECTED'));
     this.#others = groups.filter((group) => group !== this.#selected);
     this.#wanted = new Set(this.#others.flatMap(({ events }) => [...events]));
-    this.#known = this.#tree();
-    this.#unlisten = login.access.mail.listen((entry) => this.#hear(entry));
+    this.#own = new WatchedAccount(session, login.access, this.#wanted);
+    const unlisten = [login.access.mail.listen((entry) => this.#hear(entry))];
+    this.#guests = owners.map((access) => {
+      const watched = new WatchedAccount(session, access, this.#wanted);
+      const heard = (): void => {
+        if (watched.isWaiting) session.wire.wake();
+      };
+      const stop = access.guest?.hear({
+        messages: (box) => {
+          watched.messages(box);
+          heard();
+        },
+        flags: (box) => {
+          watched.flags(box);
+          heard();
+        },
+        tree: () => {
+          watched.tree();
+          heard();
+        },
+      });
+      if (stop !== undefined) unlisten.push(stop);
+      return watched;
+    });
+    this.#unlisten = unlisten;
+  }
+
+  /** @throws ImapNo LIMIT when mailboxes of too many users are named */
+  static async open(session: ImapSession, login: LoggedIn, groups: readonly NotifyGroup[]): Promise<NotificationWatch> {
+    const filters = groups.map(({ filter }) => filter);
+    const owners = await ownersOf(session, login.access, filters);
+    session.signal.throwIfAborted(); // a session that ended meanwhile would never end the watch
+    if (owners.length > MAX_OWNERS) throw new ImapNo('LIMIT', 'Mailboxes of too many users');
+    return new NotificationWatch(session, login, groups, owners);
   }
 
   close(): void {
-    this.#unlisten();
-  }
-
-  #tree(): ReadonlyMap<MailboxId, Known> {
-    const known = new Map<MailboxId, Known>();
-    if (!this.#wanted.has('MAILBOXNAME')) return known;
-    for (const { id, name, selectable } of this.#login.access.mail.mailboxes()) known.set(id, { name, selectable });
-    return known;
+    for (const unlisten of this.#unlisten) unlisten();
   }
 
   /* ── What happens ──────────────────────────────────────────────────────────────────────────────────────────── */
 
-  #hear({ ops }: Entry): void {
-    for (const op of ops) {
-      if (op.op === 'add' || op.op === 'gone') this.#mark(op.box, NEW_OR_GONE, 'MESSAGENEW');
-      else if (op.op === 'flag') this.#mark(op.box, FLAGS, 'FLAGCHANGE');
-      else if (op.op === 'box' || op.op === 'unbox') this.#treeChanged = this.#wanted.has('MAILBOXNAME');
-      else if (op.op === 'note') this.#noted(op.name);
-    }
+  #hear(entry: Entry): void {
+    this.#own.hear(entry);
+    for (const op of entry.ops) if (op.op === 'note') this.#noted(op.name);
     if (this.#waiting) this.#session.wire.wake();
-  }
-
-  #mark(box: MailboxId, bit: number, event: string): void {
-    if (this.#wanted.has(event)) this.#dirty.set(box, (this.#dirty.get(box) ?? 0) | bit);
   }
 
   #noted(name: string): void {
@@ -114,7 +125,8 @@ export class NotificationWatch {
   }
 
   get #waiting(): boolean {
-    return this.#treeChanged || this.#isOverflown || this.#dirty.size + this.#subscriptions.size + this.#annotations.size > 0;
+    if (this.#own.isWaiting || this.#isOverflown || this.#subscriptions.size + this.#annotations.size > 0) return true;
+    return this.#guests.some(({ isWaiting }) => isWaiting);
   }
 
   /* ── What is told ──────────────────────────────────────────────────────────────────────────────────────────── */
@@ -174,28 +186,20 @@ export class NotificationWatch {
       return undefined;
     }
     const eventsOf = this.#eventsOf();
-    const lines = [...this.#treeLines(eventsOf), ...this.#subscriptionLines(eventsOf), ...this.#annotationLines(eventsOf)];
-    for (const [box, bits] of this.#dirty) {
-      const info = this.#login.access.mail.byId(box);
-      if (info === undefined || !info.selectable || box === this.#session.selectedIn(this.#login.access)?.box) continue;
-      const line = this.#statusLine(info, bits, eventsOf(info.name));
-      if (line !== undefined) lines.push(line);
+    const lines = [...this.#own.treeLines(eventsOf), ...this.#subscriptionLines(eventsOf), ...this.#annotationLines(eventsOf)];
+    lines.push(...this.#own.statusLines(eventsOf));
+    if (this.#guests.some(({ isWaiting }) => isWaiting)) {
+      const ofOthers = this.#eventsOfOthers();
+      for (const guest of this.#guests) lines.push(...guest.treeLines(ofOthers), ...guest.statusLines(ofOthers));
     }
-    this.#dirty.clear();
     return this.#say(lines);
   }
 
   /** STATUS of every mailbox but the selected whose messages were asked about: NOTIFY SET STATUS. @throws OutputClosed */
   async tellStatus(): Promise<void> {
-    const eventsOf = this.#eventsOf();
-    const lines: string[] = [];
-    for (const info of this.#login.access.mail.mailboxes()) {
-      const events = eventsOf(info.name);
-      if (!info.selectable || !events.has('MESSAGENEW') || info.id === this.#session.selectedIn(this.#login.access)?.box) continue;
-      const line = this.#statusLine(info, NEW_OR_GONE | FLAGS, new Set([...events, 'UIDVALIDITY']));
-      if (line !== undefined) lines.push(line);
-    }
-    this.#dirty.clear();
+    const lines = [...this.#own.allStatusLines(this.#eventsOf())];
+    const ofOthers = this.#eventsOfOthers();
+    for (const guest of this.#guests) lines.push(...guest.allStatusLines(ofOthers));
     await this.#say(lines);
   }
 
@@ -220,33 +224,10 @@ export class NotificationWatch {
     return (name) => groups.find(({ matches }) => matches(name))?.events ?? NOTHING;
   }
 
-  #statusLine(info: MailboxInfo, bits: number, events: ReadonlySet<string>): string | undefined {
-    const items: string[] = [];
-    const wantsFlags = events.has('FLAGCHANGE');
-    if ((bits & NEW_OR_GONE) !== 0 && events.has('MESSAGENEW')) items.push(`MESSAGES ${info.messages} UIDNEXT ${info.uidNext}`);
-    else if ((bits & FLAGS) === 0 || !wantsFlags) return undefined;
-    if (wantsFlags || events.has('UIDVALIDITY')) items.push(`UIDVALIDITY ${info.uidValidity}`);
-    if (wantsFlags) items.push(`UNSEEN ${info.unseen}`);
-    if (wantsFlags || this.#session.isCondstore) items.push(`HIGHESTMODSEQ ${info.highestModSeq}`);
-    return `* STATUS ${mailbox(info.name, this.#session.names)} (${items.join(' ')})\r\n`;
-  }
-
-  /** RFC 5465 §5.4: what the tree is now against what was told. */
-  *#treeLines(eventsOf: EventsOf): Generator<string> {
-    if (!this.#treeChanged) return;
-    this.#treeChanged = false;
-    const before = this.#known;
-    this.#known = this.#tree();
-    const isWanted = (name: string): boolean => eventsOf(name).has('MAILBOXNAME');
-    for (const [id, { name }] of before) if (!this.#known.has(id) && isWanted(name)) yield this.#listLine(name, undefined, []);
-    for (const [id, { name, selectable }] of this.#known) {
-      const was = before.get(id);
-      if (was?.name === name && was.selectable === selectable) continue;
-      const info = this.#login.access.mail.byId(id);
-      if (was === undefined || was.name === name) {
-        if (isWanted(name)) yield this.#listLine(name, info, []);
-      } else if (isWanted(name) || isWanted(was.name)) yield this.#listLine(name, info, [], was.name);
-    }
+  #eventsOfOthers(): EventsOf {
+    const { access } = this.#login;
+    const groups = this.#others.map(({ filter, events }) => ({ events, matches: othersFilter(filter, access) }));
+    return (name) => groups.find(({ matches }) => matches(name))?.events ?? NOTHING;
   }
 
   *#subscriptionLines(eventsOf: EventsOf): Generator<string> {
@@ -256,17 +237,9 @@ export class NotificationWatch {
     for (const name of this.#subscriptions) {
       // A filter `subscribed` must hear of the end of a subscription too.
       const isWanted = eventsOf(name).has('SUBSCRIPTIONCHANGE') || this.#others.some(isOfSubscribed);
-      if (isWanted) yield this.#listLine(name, mail.byName(name), subscribed.has(name) ? ['\\Subscribed'] : []);
+      if (isWanted) yield this.#own.listLine(name, mail.byName(name), subscribed.has(name) ? ['\\Subscribed'] : []);
     }
     this.#subscriptions.clear();
-  }
-
-  #listLine(name: string, info: MailboxInfo | undefined, more: readonly string[], oldName?: string): string {
-    const { names } = this.#session;
-    const attributes: string[] = info?.selectable === true ? [] : ['\\NonExistent'];
-    if (info !== undefined) attributes.push(info.hasChildren ? '\\HasChildren' : '\\HasNoChildren', ...info.specialUse);
-    const extended = oldName === undefined ? '' : ` ("OLDNAME" (${mailbox(oldName, names)}))`;
-    return `* LIST (${[...attributes, ...more].join(' ')}) "/" ${mailbox(name, names)}${extended}\r\n`;
   }
 
   /** RFC 5465 §5.6, §5.7: names without values. */

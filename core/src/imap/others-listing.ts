@@ -1,5 +1,7 @@
 /** Mailboxes of other users that LIST may show: found only when a pattern can name them, as that reads other accounts. */
 import type { MailAccess } from '../mail/services.ts';
+import type { MailboxFilter } from './grammar/mailbox-filter.ts';
+import { othersFilter } from './mailbox-filters.ts';
 import { type Found, nameIn, OTHERS, othersOf, splitOthers, superiors } from './mailboxes.ts';
 import type { ImapSession } from './session.ts';
 
@@ -28,6 +30,44 @@ async function owners(session: ImapSession, wholes: readonly string[]): Promise<
     if (access !== undefined) found.set(access.account.username, access);
   }
   return [...found.values()];
+}
+
+/** What filters name in the others' namespace, as patterns. */
+function patternsOf(access: MailAccess, filters: readonly MailboxFilter[]): readonly string[] {
+  const isOthers = (name: string): boolean => splitOthers(`${name}/`) !== undefined;
+  const patterns = filters.flatMap(({ names }) => names.filter(isOthers).map((name) => `${name}*`));
+  if (filters.some(({ kind }) => kind === 'SUBSCRIBED')) {
+    // One's own mailbox of such a name is found first (decision 12).
+    for (const name of access.mail.subscriptions()) if (isOthers(name) && access.mail.byName(name) === undefined) patterns.push(name);
+  }
+  return patterns;
+}
+
+/** Accounts in which the filters name mailboxes that this user may see. */
+export async function ownersOf(
+  session: ImapSession,
+  access: MailAccess,
+  filters: readonly MailboxFilter[],
+): Promise<readonly MailAccess[]> {
+  const patterns = patternsOf(access, filters);
+  return patterns.length === 0 ? [] : owners(session, patterns);
+}
+
+/** Of other users, those that one of the filters means, by the name that this user writes. */
+export async function othersMeant(
+  session: ImapSession,
+  access: MailAccess,
+  filters: readonly MailboxFilter[],
+): Promise<readonly (readonly [name: string, found: Found])[]> {
+  const tests = filters.map((filter) => othersFilter(filter, access));
+  const found: (readonly [string, Found])[] = [];
+  for (const other of await ownersOf(session, access, filters)) {
+    for (const info of other.mail.mailboxes()) {
+      const name = nameIn(other, info.name);
+      if (tests.some((matches) => matches(name))) found.push([name, { access: other, info }]);
+    }
+  }
+  return found;
 }
 
 /**

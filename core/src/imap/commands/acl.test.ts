@@ -459,3 +459,101 @@ test('a mailbox or an account that goes takes its guests with it, and a name giv
   const last = await login(BOB);
   await last.expect('SELECT user/ada@example.test/Private', NOWHERE);
 });
+
+test('NOTIFY tells of mailboxes of others that a filter names, as far as the rights go', async (t) => {
+  const { ada, bob } = await neighbours(t);
+  await ada.run(`SETACL Work ${BOB} lrs`);
+  await ada.run('CREATE Work/Sub');
+  await ada.run('CREATE Hidden');
+  await ada.run(`SETACL Hidden ${BOB} l`);
+  const counted = '(MessageNew MessageExpunge FlagChange MailboxName)';
+  const status = async (): Promise<string> =>
+    ((await bob.response()) ?? '').replace(/UIDVALIDITY \d+/, 'UIDVALIDITY V').replace(/HIGHESTMODSEQ \d+/, 'HIGHESTMODSEQ H');
+  const begun = await answers(bob, `NOTIFY SET STATUS (subtree user/ada@example.test ${counted}) (personal NONE)`);
+  assert.deepEqual(
+    begun.map((line) => line.replace(/UIDVALIDITY \d+/, 'UIDVALIDITY V').replace(/HIGHESTMODSEQ \d+/, 'HIGHESTMODSEQ H')),
+    [
+      `* STATUS "${WORK}" (MESSAGES 2 UIDNEXT 3 UIDVALIDITY V UNSEEN 2 HIGHESTMODSEQ H)`,
+      `* STATUS "${WORK}/Sub" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY V UNSEEN 0 HIGHESTMODSEQ H)`,
+      '$ OK NOTIFY done',
+    ],
+  );
+
+  // What he may not read, or not even look up, is not told of; what follows is the next that he hears.
+  await ada.append('Private', HELLO);
+  await ada.append('Hidden', HELLO);
+  await ada.run('CREATE Secret');
+  await ada.append('Work', HELLO);
+  assert.equal(await status(), `* STATUS "${WORK}" (MESSAGES 3 UIDNEXT 4 UIDVALIDITY V UNSEEN 3 HIGHESTMODSEQ H)`);
+  await ada.run('SELECT Work');
+  await ada.run('STORE 1 +FLAGS (\\Flagged)');
+  assert.equal(await status(), `* STATUS "${WORK}" (UIDVALIDITY V UNSEEN 3 HIGHESTMODSEQ H)`);
+
+  // The tree, as he may see it: what is made, what is shared, what is taken away.
+  await ada.run('CREATE Work/New');
+  await bob.hears(`* LIST (\\HasNoChildren) "/" "${WORK}/New"`);
+  await ada.run('RENAME Work/New Work/Newer');
+  await bob.hears(`* LIST (\\HasNoChildren) "/" "${WORK}/Newer" ("OLDNAME" ("${WORK}/New"))`);
+  await ada.run(`SETACL Private ${BOB} lr`);
+  await bob.hears('* LIST (\\HasNoChildren) "/" "user/ada@example.test/Private"');
+  await ada.append('Private', HELLO);
+  assert.match((await bob.response()) ?? '', /^\* STATUS "user\/ada@example\.test\/Private" \(MESSAGES 3 UIDNEXT 4 /);
+  await ada.run(`DELETEACL Private ${BOB}`);
+  await bob.hears('* LIST (\\NonExistent) "/" "user/ada@example.test/Private"');
+  await ada.append('Private', HELLO);
+  await bob.expect('NOTIFY NONE', '$ OK NOTIFY done');
+  await ada.append('Work', HELLO);
+  await bob.expect('NOOP', '$ OK NOOP done');
+});
+
+test("NOTIFY of `subscribed` reaches others' mailboxes, of `personal` and `inboxes` it does not; one's own \\Seen counts", async (t) => {
+  const { ada, bob, login } = await neighbours(t);
+  await ada.run(`SETACL Work ${BOB} lrs`);
+  await ada.run(`SETACL INBOX ${BOB} lrs`);
+  await bob.run(`SUBSCRIBE ${WORK}`);
+  const messages = '(MessageNew MessageExpunge FlagChange)';
+  await bob.expect(`NOTIFY SET (personal ${messages}) (inboxes ${messages}) (subscribed ${messages})`, '$ OK NOTIFY done');
+  await ada.append('INBOX', HELLO);
+  await ada.append('Work', HELLO);
+  assert.match((await bob.response()) ?? '', /^\* STATUS "user\/ada@example\.test\/Work" \(MESSAGES 3 UIDNEXT 4 UIDVALIDITY \d+ UNSEEN 3 /);
+  // His other session reads a message.
+  const again = await login(BOB);
+  await again.run(`SELECT ${WORK}`);
+  await again.run('STORE 1 +FLAGS (\\Seen)');
+  assert.match((await bob.response()) ?? '', /^\* STATUS "user\/ada@example\.test\/Work" \(UIDVALIDITY \d+ UNSEEN 2 /);
+});
+
+test('ESEARCH IN (subscribed) looks into subscribed mailboxes of others that may be read', async (t) => {
+  const { ada, bob } = await neighbours(t);
+  await ada.run(`SETACL Work ${BOB} lrs`);
+  await ada.run(`SETACL Private ${BOB} lr`);
+  await bob.run(`SUBSCRIBE ${WORK}`);
+  await bob.run('SUBSCRIBE user/ada@example.test/Private');
+  await bob.append('INBOX', HELLO);
+  await ada.run(`SETACL Private ${BOB} l`);
+  assert.deepEqual(
+    (await bob.run('ESEARCH IN (subscribed) SUBJECT hello')).map((line) => line.replace(/UIDVALIDITY \d+/, 'UIDVALIDITY V')),
+    [
+      '* ESEARCH (TAG "$" MAILBOX INBOX UIDVALIDITY V) UID ALL 1',
+      `* ESEARCH (TAG "$" MAILBOX "${WORK}" UIDVALIDITY V) UID ALL 1:2`,
+      '$ OK ESEARCH done',
+    ],
+  );
+  await bob.run(`UNSUBSCRIBE ${WORK}`);
+  assert.equal((await bob.run('ESEARCH IN (subscribed) SUBJECT hello')).length, 2);
+});
+
+test('THREADID of a message without any Message ID names the account of others, and SEARCH takes it', async (t) => {
+  const { ada, bob } = await neighbours(t);
+  await ada.run(`SETACL Work ${BOB} lrs`);
+  const threads = async (client: WireClient): Promise<string | undefined> =>
+    / THREADID \(([^)]+)\)/.exec((await client.run('FETCH 1 (UID THREADID)'))[0] ?? '')?.[1];
+  await ada.run('SELECT Work');
+  await bob.run(`SELECT ${WORK}`);
+  const own = await threads(ada);
+  const theirs = await threads(bob);
+  assert.match(own ?? '', /^TM\d+$/);
+  assert.ok(theirs?.startsWith(`${own}-`), theirs);
+  await bob.expect(`SEARCH THREADID ${theirs}`, '* SEARCH 1', '$ OK SEARCH done');
+  await bob.expect(`SEARCH THREADID ${own}`, '* SEARCH', '$ OK SEARCH done');
+});

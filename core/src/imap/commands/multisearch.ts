@@ -13,13 +13,12 @@ import type { SearchProgram } from '../grammar/syntax-tree.ts';
 import { mailbox } from '../grammar/write.ts';
 import { mayIn } from '../guest-view.ts';
 import { nameFilter } from '../mailbox-filters.ts';
-import { type Found, nameIn, ownIdIn, splitOthers } from '../mailboxes.ts';
+import { type Found, nameIn, ownIdIn } from '../mailboxes.ts';
 import { saveResult } from '../message-limit.ts';
-import { othersMailboxes } from '../others-listing.ts';
+import { othersMeant } from '../others-listing.ts';
 import { relevancyOf, requireFuzzy } from '../relevancy.ts';
 import { asksModSeq, asksNumbers, type SearchView, searchQuery } from '../search-query.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
-import type { ImapSession } from '../session.ts';
 import { esearchItems, respondLong, savedUids } from './search.ts';
 
 /**
@@ -68,22 +67,10 @@ async function mailboxesOf({ access, session }: CommandContext, sources: readonl
     found.set(nameIn(view.access, view.info.name), view);
   for (const info of access.mail.mailboxes())
     if (info.selectable && filters.some((matches) => matches(info.name))) found.set(info.name, { access, info });
-  for (const [name, other] of await othersNamed(session, sources ?? []))
-    if (other?.info.selectable === true && mayIn(other.access, other.info.id, 'r')) found.set(name, other);
+  if (session.login === undefined) throw new ImapBad('Log in first');
+  for (const [name, other] of await othersMeant(session, session.login.access, sources ?? []))
+    if (other.info.selectable && mayIn(other.access, other.info.id, 'r')) found.set(name, other);
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
-}
-
-/** Only filters with names reach into what others share. */
-async function othersNamed(
-  session: ImapSession,
-  sources: readonly MailboxFilter[],
-): Promise<Iterable<readonly [string, Found | undefined]>> {
-  const named = sources.filter(({ names }) => names.some((name) => splitOthers(`${name}/`) !== undefined));
-  if (named.length === 0 || session.login === undefined) return [];
-  const world = { access: session.login.access, isRouted: false };
-  const filters = named.map((source) => nameFilter(source, world));
-  const patterns = named.flatMap(({ names }) => names.filter((name) => splitOthers(`${name}/`) !== undefined).map((name) => `${name}*`));
-  return [...(await othersMailboxes(session, patterns))].filter(([name]) => filters.some((matches) => matches(name)));
 }
 
 /** What the session knows of it, neither more nor less. */

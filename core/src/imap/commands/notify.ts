@@ -24,8 +24,9 @@ export const notify = defineCommand({
       for (const event of events)
         if (!known.has(event)) throw new ImapNo(`BADEVENT (${NOTIFY_EVENTS.join(' ')})`, 'Some events are not supported');
     }
+    const watch = await NotificationWatch.open(session, session.login, groups);
     session.endWatch();
-    session.watch = new NotificationWatch(session, session.login, groups);
+    session.watch = watch;
     if (status) await session.watch.tellStatus();
   },
 });

@@ -19,7 +19,7 @@ import type {
   Relocated,
   SubmissionChange,
 } from '../journal/account-mail.ts';
-import { type Guest, hasRight, NO_RIGHTS, type RightSet, requireRights } from '../journal/acl.ts';
+import { aclMailbox, type Guest, hasRight, NO_RIGHTS, type RightSet, requireRights } from '../journal/acl.ts';
 import { annotationNotes, isSeenShared } from '../journal/annotation-notes.ts';
 import type { Entry, GoneCause, UidRuns } from '../journal/entry.ts';
 import { iterateUids, NO_UIDS } from '../journal/uid-runs.ts';
@@ -313,6 +313,30 @@ export class GuestMail implements AccountMail {
   listen(): () => void {
     throw new MailError('forbidden', 'Only the owner hears of all that happens');
   }
+
+  /** Until the function that it returns is called. */
+  hear(news: GuestNews): () => void {
+    const mayRead = (box: MailboxId): boolean => hasRight(this.rightsIn(box), 'r');
+    return this.#own.listen(({ ops }) => {
+      for (const op of ops) {
+        if (op.op === 'add' || op.op === 'gone') {
+          if (mayRead(op.box)) news.messages(op.box);
+        } else if (op.op === 'flag' || op.op === 'seen') {
+          if ((op.op === 'flag' || op.who === this.#guest.id) && mayRead(op.box)) news.flags(op.box);
+        } else if (op.op === 'box' || op.op === 'unbox' || (op.op === 'note' && aclMailbox(op.name) !== undefined)) news.tree();
+      }
+    });
+  }
+}
+
+/** What a guest hears of an account as it happens. What he may see of it is to be asked when it is told. */
+export interface GuestNews {
+  /** In a mailbox that he may read there are new messages, or fewer. */
+  messages(box: MailboxId): void;
+  /** His own \Seen included. */
+  flags(box: MailboxId): void;
+  /** Mailboxes or rights have changed, perhaps none of his. */
+  tree(): void;
 }
 
 async function refuse(): Promise<never> {

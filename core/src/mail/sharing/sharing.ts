@@ -13,7 +13,7 @@ import { HookedMailAccess } from '../mail-access.ts';
 import { accountOf, type MailParts } from '../mail-parts.ts';
 import { accountIdOf } from '../sdk-values.ts';
 import type { AccountRecord, LoggedIn, MailAccess, Spool } from '../services.ts';
-import { GuestMail } from './guest-mail.ts';
+import { GuestMail, type GuestNews } from './guest-mail.ts';
 import { Transfers } from './transfers.ts';
 
 /** Owners that LIST looks at. */
@@ -30,6 +30,8 @@ export interface GuestAccess {
   rights(box: MailboxId): RightSet;
   /** @throws MailError forbidden, or `missing` to one who may not look the mailbox up */
   require(box: MailboxId, rights: string, missing?: 'no-such-mailbox' | 'no-such-target'): void;
+  /** Until the function that it returns is called. */
+  hear(news: GuestNews): () => void;
 }
 /** The mailboxes of others, for one who has logged in. */
 export interface Others {
@@ -148,6 +150,7 @@ class OthersOf implements Others {
       owner: record.username,
       rights: (box) => mail.rightsIn(box),
       require: (box, rights, missing) => requireRights(mail.rightsIn(box), rights, missing),
+      hear: (news) => mail.hear(news),
     };
     const { protocol } = this.#session;
     const by = protocol === 'http' ? 'api' : protocol;
