@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { stringify } from 'yaml';
 import { startMongoDb } from '../../test-servers/mongodb-server.ts';
 import { startRedis } from '../../test-servers/redis-server.ts';
 import { startBalancer } from './balancer.ts';
@@ -25,16 +26,11 @@ export interface DistributedOptions extends ServerOptions {
 /** Instances that share everything; the first one's data folder is `data`, the others' lie in it. */
 export async function startInstances(t: TestContext, options: DistributedOptions): Promise<readonly TestServer[]> {
   const { data, backends, instances = INSTANCES, ...rest } = options;
-  const { mongodb, redis } = backends;
   const token = join(data, 'api-token');
   await writeFile(token, `pch_${randomBytes(24).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' }).catch((error: unknown) => {
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
   });
-  const config = {
-    ...rest.config,
-    store: { ...sectionOf(rest.config, 'store'), driver: 'mongodb', mongodb },
-    bus: { driver: 'redis', redis },
-  };
+  const config = configOn(backends, rest.config);
   const started: TestServer[] = [];
   for (let n = 1; n <= instances; n++) {
     const own = n === 1 ? data : join(data, `instance-${n}`);
@@ -57,6 +53,17 @@ export async function startBehindBalancer(t: TestContext, options: ServerOptions
     listeners.push({ ...listener, port: await startBalancer(t, listener.address, ports) });
   }
   return new BalancedServer(instances, listeners);
+}
+
+/** Writes the configuration of a store that no server has opened yet; for commands that run before {@link startBehindBalancer}. @returns its file */
+export async function writeConfig(t: TestContext, data: string): Promise<string> {
+  const file = join(data, 'pochard.yaml');
+  await writeFile(file, stringify(configOn(await backendsOf(t, data), {})));
+  return file;
+}
+
+function configOn({ mongodb, redis }: Backends, config: ServerOptions['config']): Readonly<Record<string, unknown>> {
+  return { ...config, store: { ...sectionOf(config, 'store'), driver: 'mongodb', mongodb }, bus: { driver: 'redis', redis } };
 }
 
 async function backendsOf(t: TestContext, data: string): Promise<Backends> {

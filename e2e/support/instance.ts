@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { stringify } from 'yaml';
+import { compileCacheEnv, keepCompiled } from './compile-cache.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 /** A start takes a second; several on a busy machine take many. */
@@ -139,6 +140,7 @@ export async function startInstance(t: TestContext, options: InstanceOptions): P
   // As `npm start` and the command's own first line run it.
   const args = [
     '--max-semi-space-size=8',
+    ...keepCompiled,
     ...(options.nodeOptions ?? []),
     join(ROOT, 'core/src/main.ts'),
     'start',
@@ -147,7 +149,11 @@ export async function startInstance(t: TestContext, options: InstanceOptions): P
     '--data',
     data,
   ];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: data });
+  const child = spawn(process.execPath, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    cwd: data,
+    env: { ...process.env, ...compileCacheEnv },
+  });
   const log = createWriteStream(join(data, 'server.log'), { flags: 'a' });
   child.stdout?.pipe(log, { end: false });
   child.stderr?.pipe(log, { end: false });

@@ -1,5 +1,6 @@
 /** Runs a program that we did not write, to its end. */
 import { spawn } from 'node:child_process';
+import { compileCacheEnv } from './compile-cache.ts';
 
 export interface Ran {
   readonly code: number | null;
@@ -20,7 +21,7 @@ export function runProgram(program: string, args: readonly string[], options: Ru
     stdio: 'pipe',
     timeout: timeoutMs,
     killSignal: 'SIGKILL',
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...compileCacheEnv, ...env },
     ...(cwd === undefined ? {} : { cwd }),
   });
   const stdout: Buffer[] = [];

@@ -3,7 +3,7 @@
  * one MongoDB and one Redis behind ports that hand each connection to the next instance. Tests need not know which.
  */
 import type { TestContext } from 'node:test';
-import { startBehindBalancer } from './distributed.ts';
+import { startBehindBalancer, writeConfig } from './distributed.ts';
 import { type ServerOptions, startInstance, type TestServer, temporaryFolder } from './instance.ts';
 
 export { type RunningListener, type ServerOptions, TestServer, temporaryFolder } from './instance.ts';
@@ -15,4 +15,9 @@ export async function startServer(t: TestContext, options: ServerOptions = {}): 
   const server = await (isDistributed ? startBehindBalancer(t, { ...options, data }) : startInstance(t, { ...options, data }));
   for (const [username, password] of Object.entries(options.accounts ?? {})) await server.createAccount(username, password);
   return server;
+}
+
+/** For commands on a store that no server has open: what `--config` names before the first start; `undefined` where none is needed. */
+export async function closedStore(t: TestContext, data: string): Promise<string | undefined> {
+  return isDistributed ? writeConfig(t, data) : undefined;
 }
