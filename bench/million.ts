@@ -1,6 +1,6 @@
 /**
  * What a mailbox's size costs: `npx node bench/million.ts [sizes] [distinct]`, by default 10000,100000,1000000 messages of up to 20,000 contents. A server of its
- * own; medians in ms and octets received, the sizes side by side. `cold` is the first after a restart.
+ * own; the fastest tenth in ms, and octets received, the sizes side by side. `cold` is the first after a restart.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { ImapScript } from '../e2e/support/imap-script.ts';
@@ -24,13 +24,14 @@ interface Figure {
 }
 const table = new Map<string, Map<number, Figure>>();
 
-function median(values: readonly number[]): number {
+/** The machine may be busy with something else. */
+function fastestTenth(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >>> 1] ?? Number.NaN;
+  return sorted[Math.floor(sorted.length / 10)] ?? Number.NaN;
 }
 function note(name: string, size: number, ms: readonly number[], octets: readonly number[] = []): void {
   const row = table.get(name) ?? new Map<number, Figure>();
-  row.set(size, { ms: median(ms), octets: octets.length === 0 ? 0 : median(octets) });
+  row.set(size, { ms: fastestTenth(ms), octets: octets[0] ?? 0 });
   table.set(name, row);
 }
 

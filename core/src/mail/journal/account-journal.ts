@@ -308,6 +308,9 @@ export class AccountJournal {
   }
 
   async #saveNow(): Promise<void> {
+    // Whoever's entry made it due has done enough in this turn of the loop.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (this.#tail.length === 0 || this.stale) return;
     const { store } = this.context;
     const generation = this.#generation;
     const entries = this.#tail;

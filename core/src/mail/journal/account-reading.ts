@@ -80,8 +80,14 @@ export function touchedChunks(entries: readonly Entry[]): Map<MailboxId, Set<num
         chunks = new Set();
         boxes.set(op.box, chunks);
       }
-      if (op.op === 'add') for (const message of op.messages) chunks.add(chunkOf(message.uid));
-      else if (op.op !== 'unbox') {
+      if (op.op === 'add') {
+        let before = -1;
+        for (const { uid } of op.messages) {
+          const n = chunkOf(uid);
+          if (n !== before) chunks.add(n);
+          before = n;
+        }
+      } else if (op.op !== 'unbox') {
         for (let at = 0; at < op.uids.length; at += 2) {
           const last = chunkOf(op.uids[at + 1] as number);
           for (let n = chunkOf(op.uids[at] as number); n <= last; n++) chunks.add(n);

@@ -242,12 +242,14 @@ export class PackedMailbox implements MailboxState {
   applyAdd(seq: Seq, messages: readonly Placed[]): void {
     let chunk: PackedChunk | undefined;
     let wanted = false;
+    let left = messages.length;
     for (const message of messages) {
       const n = chunkOf(message.uid);
       if (chunk === undefined || chunk.n !== n) {
-        chunk = this.#chunkForAdd(n);
+        chunk = this.#chunkForAdd(n, left);
         wanted = chunk.admit(seq);
       }
+      left--;
       if (!wanted) continue;
       const at = chunk.count * WORDS;
       const offset = (message.uid - 1) & 511;
@@ -348,11 +350,12 @@ export class PackedMailbox implements MailboxState {
     this.chunks.length = write;
   }
 
-  #chunkForAdd(n: number): PackedChunk {
+  /** @param expected messages that it will be given at once, at most */
+  #chunkForAdd(n: number, expected: number): PackedChunk {
     const index = this.#indexFrom(n);
     const there = this.chunks[index];
     if (there !== undefined && there.n === n) return there;
-    const chunk = new PackedChunk(n, 0, new Uint32Array(FIRST_ROWS * WORDS), 0);
+    const chunk = new PackedChunk(n, 0, new Uint32Array(Math.min(CHUNK_UIDS, Math.max(FIRST_ROWS, expected)) * WORDS), 0);
     if (this.chunks.length === 0) this.chunks = [chunk];
     else this.chunks.splice(index, 0, chunk);
     this.#emptied?.delete(n);
