@@ -198,7 +198,7 @@ class ServerParts implements RunningServer {
       log,
       wheel: this.#wheel,
     };
-    await this.#listen('lmtp', (connection) => new LmtpConnection(options, connection), { refusalLine: () => TOO_MANY });
+    await this.#listen('lmtp', (connection) => new LmtpConnection(options, connection), { refusalLine: () => TOO_MANY, halfOpen: 'allow' });
   }
 
   async #openSmtp(): Promise<void> {

@@ -137,6 +137,21 @@ test('a message of a megabyte in odd pieces arrives whole; one above the limit i
   assert.equal(stored.length, 1);
 });
 
+test('a client that closes its side at once still has its answers; one in the middle of a message leaves nothing', async (t) => {
+  const { client, stored, connections } = await maildropHouse(t, 'lmtp');
+  const script = await client();
+  script.socket.end('LHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<ada@example.test>\r\nDATA\r\nx\r\n.\r\nNOOP\r\n');
+  const codes: string[] = [];
+  for (let reply = await script.reply(); reply !== 'closed'; reply = await script.reply()) codes.push(reply.slice(0, 3));
+  assert.deepEqual(codes, ['250', '250', '250', '354', '250', '250']);
+  const half = await client();
+  await half.begin('LHLO', 'ada@example.test');
+  half.socket.end('half a mess');
+  assert.equal(await half.reply(), 'closed');
+  while (connections() > 0) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(stored.length, 1);
+});
+
 test('silence, endless lines and a flood of bad commands end the connection with a word', async (t) => {
   const silent = await (await maildropHouse(t, 'lmtp', { idleMs: 50 })).client();
   assert.match(await silent.reply(), /^421 4\.4\.2 /);

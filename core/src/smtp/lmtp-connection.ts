@@ -66,6 +66,9 @@ const served = new WeakMap<Socket, LmtpConnection>();
 function onData(this: Socket, chunk: Buffer): void {
   served.get(this)?.received(chunk);
 }
+function onEnd(this: Socket): void {
+  served.get(this)?.inputEnded();
+}
 function onClose(this: Socket): void {
   served.get(this)?.closed();
 }
@@ -93,6 +96,7 @@ export class LmtpConnection implements Session, TimerOwner {
   /** A command waits for something: what comes waits too. */
   #isBusy = false;
   #isLeaving = false;
+  #hasInputEnded = false;
   #isEnded = false;
 
   constructor(options: LmtpOptions, connection: Connection) {
@@ -112,6 +116,7 @@ export class LmtpConnection implements Session, TimerOwner {
     this.#socket = socket;
     served.set(socket, this);
     socket.on('data', onData);
+    socket.on('end', onEnd);
     socket.on('close', onClose);
   }
 
@@ -127,6 +132,12 @@ export class LmtpConnection implements Session, TimerOwner {
     }
     this.#input = this.#input.length === 0 ? chunk : Buffer.concat([this.#input, chunk]);
     this.#run();
+  }
+
+  /** The client says nothing more, and may still read: what it said before is answered. */
+  inputEnded(): void {
+    this.#hasInputEnded = true;
+    if (!this.#isBusy && !this.#isEnded) this.#end();
   }
 
   closed(): void {
@@ -164,7 +175,9 @@ export class LmtpConnection implements Session, TimerOwner {
       this.#options.log.error({ session: this.#session.id, err: error }, 'LMTP command failed');
       this.#leave(421, '4.3.0', 'Local error in processing');
     }
-    if (!this.#isBusy) this.#flush();
+    if (this.#isBusy || this.#isEnded) return;
+    if (this.#hasInputEnded) this.#end();
+    else this.#flush();
   }
   /** The command that ran is done: on with what came meanwhile. */
   #resume(): void {
@@ -346,6 +359,7 @@ export class LmtpConnection implements Session, TimerOwner {
     this.#transaction = undefined;
     this.#input = NOTHING;
     this.#socket.off('data', onData);
+    this.#socket.off('end', onEnd);
     this.#socket.off('close', onClose);
     this.#connection.upgrade().then(
       () => {

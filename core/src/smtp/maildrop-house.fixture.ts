@@ -76,7 +76,7 @@ export async function maildropHouse(t: TestContext, protocol: 'smtp' | 'lmtp', o
   const drop = createMaildrop({ ...common, limits, listener: 'test', tls: 'none' });
   const wheel = new TimerWheel({ tickMs: 10 });
   const sessions = new Set<LmtpConnection>();
-  const server = createServer((socket) => {
+  const server = createServer({ allowHalfOpen: protocol === 'lmtp' }, (socket) => {
     if (protocol === 'smtp') drop.connect(socket);
     else {
       socket.on('error', ignoreSocketError);
