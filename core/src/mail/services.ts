@@ -176,6 +176,8 @@ export interface ContentMetaRow {
   readonly preview?: string;
   readonly sentAt?: number | null;
   readonly head?: Uint8Array;
+  /** `head` as latin1. */
+  readonly headText?: string;
   readonly parts?: Uint8Array;
 }
 /** A message's octets as received, whatever lies at rest. */

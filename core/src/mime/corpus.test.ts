@@ -8,7 +8,7 @@ import { gunzipSync } from 'node:zlib';
 import { normaliseCrlf } from './crlf.ts';
 import { acceptedDifferences } from './dovecot-differences.fixture.ts';
 import { fold } from './fold.ts';
-import { headerFields } from './header-fields.ts';
+import { headerFields, headerFieldsText } from './header-fields.ts';
 import { MessageParser, type ParsedMessage } from './message-parser.ts';
 import { walkParts } from './part.ts';
 import { decodeParts, encodeParts } from './part-table.ts';
@@ -90,6 +90,11 @@ test('ENVELOPE, BODYSTRUCTURE, BODY and every section of 74 messages are what Do
     assert.deepEqual(digest(message.subarray(10, 60)), expected.partial_10_50);
     assert.deepEqual(digest(headerFields(parsed.head, ['SUBJECT', 'FROM', 'TO', 'DATE', 'MESSAGE-ID'])), expected.header_fields);
     assert.deepEqual(digest(headerFields(parsed.head, ['RECEIVED', 'SUBJECT'], { not: true })), expected.header_fields_not);
+    const text = Buffer.from(parsed.head).toString('latin1');
+    for (const not of [false, true]) {
+      const octets = headerFields(parsed.head, ['DATE', 'RECEIVED'], { not });
+      assert.equal(headerFieldsText(text, ['DATE', 'RECEIVED'], { not }), octets.toString('latin1'));
+    }
     for (const [number, { body, mime, binary }] of Object.entries(expected.parts)) {
       const path = number.split('.').map(Number);
       if (body) compare(`${expected.file} ${number}`, octets({ path, text: { kind: 'all' } }), body, seen);

@@ -34,7 +34,7 @@ export function* headerFieldRanges(head: Uint8Array): Generator<FieldRange> {
 /** Names of fields, compared with what stands in a header block without making strings of it. */
 class FieldNames {
   /** Lower case, by first octet. */
-  readonly #byInitial: (readonly Uint8Array[] | undefined)[] = new Array(256);
+  readonly #byInitial: (readonly Uint8Array[] | undefined)[] = new Array(256).fill(undefined);
 
   constructor(names: Iterable<string>) {
     for (const name of names) {
@@ -58,6 +58,24 @@ class FieldNames {
       let after = nameEnd;
       while (after < end && (octets[after] as number) <= 0x20) after++;
       if (after === end || octets[after] === 0x3a) return true;
+    }
+    return false;
+  }
+
+  /** The same in latin1 text. */
+  hasText(text: string, start: number, end: number): boolean {
+    const candidates = this.#byInitial[lower(text.charCodeAt(start))];
+    if (candidates === undefined) return false;
+    for (let index = 0; index < candidates.length; index++) {
+      const name = candidates[index] as Uint8Array;
+      const nameEnd = start + name.length;
+      if (nameEnd > end) continue;
+      let at = 1;
+      while (at < name.length && lower(text.charCodeAt(start + at)) === name[at]) at++;
+      if (at < name.length) continue;
+      let after = nameEnd;
+      while (after < end && text.charCodeAt(after) <= 0x20) after++;
+      if (after === end || text.charCodeAt(after) === 0x3a) return true;
     }
     return false;
   }
@@ -113,4 +131,37 @@ export function headerFields(head: Uint8Array, names: Iterable<string> & object,
   if (last !== undefined && last.at(-1) !== LF) pieces.push(CRLF);
   if (!not || hasBlankLine) pieces.push(CRLF);
   return Buffer.concat(pieces);
+}
+
+/** {@link headerFields} of a header block as latin1 text, one character an octet. */
+export function headerFieldsText(head: string, names: Iterable<string> & object, { not = false }: { readonly not?: boolean } = {}): string {
+  const { length } = head;
+  const wanted = fieldNames(names);
+  let found = '';
+  let pieceStart = -1;
+  let pieceEnd = 0;
+  let start = 0;
+  while (start < length) {
+    const first = head.charCodeAt(start);
+    if (first === LF || (first === 0x0d && head.charCodeAt(start + 1) === LF)) break;
+    let end = start;
+    let next: number;
+    do {
+      const lf = head.indexOf('\n', end);
+      end = lf < 0 ? length : lf + 1;
+      next = end < length ? head.charCodeAt(end) : 0;
+    } while (next === 0x20 || next === 0x09);
+    if (wanted.hasText(head, start, end) !== not) {
+      if (pieceStart < 0) pieceStart = start;
+      else if (start !== pieceEnd) {
+        found += head.slice(pieceStart, pieceEnd);
+        pieceStart = start;
+      }
+      pieceEnd = end;
+    }
+    start = end;
+  }
+  if (pieceStart >= 0) found += head.slice(pieceStart, pieceEnd);
+  if (pieceStart >= 0 && head.charCodeAt(pieceEnd - 1) !== LF) found += '\r\n';
+  return !not || start < length ? `${found}\r\n` : found;
 }

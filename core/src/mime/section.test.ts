@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { headerFields } from './header-fields.ts';
+import { headerFields, headerFieldsText } from './header-fields.ts';
 import { MessageParser } from './message-parser.ts';
 import { decodeParts, encodeParts, PartTableError } from './part-table.ts';
 import { type SectionText, sectionRange } from './section.ts';
@@ -99,6 +99,7 @@ const FIELDS: readonly (readonly [string, readonly string[], boolean, string])[]
 for (const [head, names, not, expected] of FIELDS) {
   test(`HEADER.FIELDS${not ? '.NOT' : ''} (${names}) of ${JSON.stringify(head)}`, () => {
     assert.equal(headerFields(Buffer.from(head), names, { not }).toString(), expected);
+    assert.equal(headerFieldsText(head, names, { not }), expected);
   });
 }
 

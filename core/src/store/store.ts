@@ -131,9 +131,13 @@ export interface ContentMeta {
   /** mime/part-table. */
   readonly parts: Uint8Array;
 }
-export type MetaColumn = keyof ContentMeta;
+/** What can be asked for. `headText` is `head` as latin1, one character an octet: a list of thousands makes no buffer for each. */
+export interface MetaColumns extends ContentMeta {
+  readonly headText: string;
+}
+export type MetaColumn = keyof MetaColumns;
 /** An encrypting codec gives one opaque record in place of the columns. */
-export type StoredMeta = Partial<ContentMeta> | { readonly sealed: Uint8Array };
+export type StoredMeta = Partial<MetaColumns> | { readonly sealed: Uint8Array };
 
 export type Segment =
   | { readonly at: 'inline'; readonly sizeOctets: number; readonly data: Uint8Array }

@@ -100,7 +100,7 @@ export function planFetch({ items, changedSince }: FetchRequest, { uid }: { read
   for (const item of list) {
     if (item.kind === 'column') columns.add(item.column);
     else if (item.kind === 'preview') columns.add('preview');
-    else if ((item.kind === 'section' || item.kind === 'thread-id') && !needsContent) columns.add('head');
+    else if ((item.kind === 'section' || item.kind === 'thread-id') && !needsContent) columns.add('headText');
   }
   const rowItems: RowItem[] = [];
   for (const item of list) if (item.kind === 'row') rowItems.push(item.item);

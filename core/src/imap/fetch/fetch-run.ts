@@ -21,7 +21,7 @@ import { DecodePlaces } from './decode-places.ts';
 import type { FetchPlan, PlannedItem } from './fetch-plan.ts';
 import { MessagePage, type PageLimits } from './message-page.ts';
 import { RowText } from './row-text.ts';
-import { BrokenReply, writeHeadSection, writeSection } from './section-writer.ts';
+import { BrokenReply, headSectionText, writeHeadSection, writeSection } from './section-writer.ts';
 
 const KIB = 1024;
 /** Lists are read in pages of this many (design/performance.md §4). */
@@ -30,7 +30,6 @@ const META_PAGE: PageLimits = { messages: 500, octets: Number.POSITIVE_INFINITY,
 const CONTENT_PAGE: PageLimits = { messages: 64, octets: 1024 * KIB, eachOctets: 256 * KIB };
 /** Rows between two looks at the clock and the socket. */
 const ROWS = 256;
-const NO_OCTETS = new Uint8Array(0);
 
 interface Loaded {
   readonly page: MessagePage;
@@ -192,7 +191,7 @@ export class FetchRun {
   /** A header block longer than the column holds: its sections need the message. Nearly never, and then one at a time. */
   #whole(page: MessagePage, index: number, meta: ContentMetaRow | undefined): undefined | Promise<OpenContent | undefined> {
     const id = page.contents[index];
-    if (id === undefined || meta?.head === undefined || meta.head.length < MAX_HEADERS_OCTETS) return undefined;
+    if (id === undefined || meta?.headText === undefined || meta.headText.length < MAX_HEADERS_OCTETS) return undefined;
     return this.#view.access.content.open([id]).then(([content]) => content);
   }
 
@@ -239,7 +238,7 @@ export class FetchRun {
       }
       this.#respond.lines(text);
       text = '';
-      const writing = this.#octets(item, meta, content);
+      const writing = this.#octets(item, content);
       if (writing !== undefined) return this.#rest(writing, page, index, meta, content, position + 1);
     }
     this.#respond.lines(`${text})\r\n`);
@@ -263,7 +262,7 @@ export class FetchRun {
         this.#respond.lines(' ');
         const plain = this.#plainItem(item, page, index * WORDS, page.uids[index] ?? 0, meta, content);
         if (plain !== undefined) this.#respond.lines(plain);
-        else await this.#octets(item, meta, content);
+        else await this.#octets(item, content);
       }
       this.#respond.lines(')\r\n');
     } catch (error) {
@@ -271,7 +270,7 @@ export class FetchRun {
     }
   }
 
-  /** Items that are short text; undefined for octets. */
+  /** Items that are text in memory; undefined for octets. */
   #plainItem(
     item: PlannedItem,
     page: MessagePage,
@@ -281,6 +280,11 @@ export class FetchRun {
     content: OpenContent | undefined,
   ): string | undefined {
     switch (item.kind) {
+      case 'section':
+        // With the message at hand its header block is at least as long.
+        return meta?.headText === undefined || content !== undefined
+          ? undefined
+          : headSectionText(item.label, item.section, item.range, meta.headText);
       case 'row':
         return this.#rowText.item(item.item, page.rows, at, uid);
       case 'column':
@@ -288,7 +292,7 @@ export class FetchRun {
       case 'preview':
         return `PREVIEW ${textNstring(meta?.preview, this.#context.session.names)}`;
       case 'thread-id': {
-        const digest = this.#threads.digest(content?.head ?? meta?.head ?? NO_OCTETS);
+        const digest = this.#threads.digest(content?.head ?? Buffer.from(meta?.headText ?? '', 'latin1'));
         return `THREADID (${threadIdText(digest, this.#rowText.emailId(page.rows, at))})`;
       }
       default:
@@ -296,19 +300,17 @@ export class FetchRun {
     }
   }
 
-  #octets(item: PlannedItem, meta: ContentMetaRow | undefined, content: OpenContent | undefined): undefined | Promise<void> {
+  #octets(item: PlannedItem, content: OpenContent | undefined): undefined | Promise<void> {
     const { signal } = this.#context;
     const respond = this.#respond;
+    if (content === undefined) throw new BrokenReply('content is missing');
     if (item.kind === 'section') {
-      const head = content?.head ?? meta?.head;
-      if (item.needs === 'head' && head !== undefined && head.length < MAX_HEADERS_OCTETS) {
-        writeHeadSection(respond, item.label, item.section, item.range, head);
+      if (item.needs === 'head' && content.head.length < MAX_HEADERS_OCTETS) {
+        writeHeadSection(respond, item.label, item.section, item.range, content.head);
         return undefined;
       }
-      if (content === undefined) throw new BrokenReply('content is missing');
       return writeSection(respond, item.label, item.section, item.range, content, signal) ?? undefined;
     }
-    if (content === undefined) throw new BrokenReply('content is missing');
     this.#view.decodePlaces ??= new DecodePlaces();
     const places = this.#view.decodePlaces;
     if (item.kind === 'binary') return writeBinary(respond, item.label, item.part, item.range, content, places, signal);

@@ -1,6 +1,6 @@
 /** Writes BODY[...], RFC822... and BINARY[...] of one message: exact literals, from memory or as a stream. */
 import type { OpenContent } from '../../mail/services.ts';
-import { headerFields } from '../../mime/header-fields.ts';
+import { headerFields, headerFieldsText } from '../../mime/header-fields.ts';
 import { type SectionText as MimeSectionText, type SectionRange, sectionRange } from '../../mime/section.ts';
 import type { OctetRange, Section } from '../grammar/syntax-tree.ts';
 import type { Responder } from '../responder.ts';
@@ -54,6 +54,14 @@ export function writeHeadSection(
   const octets = section.text === 'HEADER' ? head : headerFields(head, section.fields, { not: section.text === 'HEADER.FIELDS.NOT' });
   const { from, to } = cut(octets.length, range);
   writeLiteral(respond, label, octets.subarray(from, to));
+}
+
+/** The same from latin1 text, as text. */
+export function headSectionText(label: string, section: Section, range: OctetRange | undefined, head: string): string {
+  const found = section.text === 'HEADER' ? head : headerFieldsText(head, section.fields, { not: section.text === 'HEADER.FIELDS.NOT' });
+  const { from, to } = cut(found.length, range);
+  const shown = from === 0 && to === found.length ? found : found.slice(from, to);
+  return shown === '' ? `${label} ""` : `${label} {${shown.length}}\r\n${shown}`;
 }
 
 /** Any section. NIL when there is no such part. @throws BrokenReply */

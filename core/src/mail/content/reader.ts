@@ -6,6 +6,7 @@ import type { Account, Actor, ByteRange, Session } from '@pochard/plugin-sdk';
 import { LRUCache } from 'lru-cache';
 import type { MimePart } from '../../mime/part.ts';
 import { decodeParts, PartTableError } from '../../mime/part-table.ts';
+import { pickColumns } from '../../store/meta-columns.ts';
 import type { AccountId, ContentId, MetaColumn, Store, StoredContent, StoredSegment } from '../../store/store.ts';
 import { MailError } from '../errors.ts';
 import { asMailError } from '../hook-errors.ts';
@@ -70,7 +71,7 @@ export class AccountContentReader implements ContentReader {
     const opened = await this.#unseal(sealed);
     for (const [n, { at }] of sealed.entries()) {
       const record = opened[n];
-      if (record !== undefined) out[at] = Object.fromEntries(columns.map((column) => [column, record.meta[column]]));
+      if (record !== undefined) out[at] = pickColumns(record.meta, columns);
     }
     return out;
   }

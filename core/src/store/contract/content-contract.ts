@@ -43,10 +43,10 @@ export const contentCases: readonly Case[] = [
         { envelope: `(NIL "subject ${a}")`, structure: `("TEXT" "PLAIN" ${a})` },
         { envelope: `(NIL "subject ${c}")`, structure: `("TEXT" "PLAIN" ${c})` },
       ]);
-      const every: readonly MetaColumn[] = ['envelope', 'structure', 'body', 'preview', 'sentAt', 'head', 'parts'];
+      const every: readonly MetaColumn[] = ['envelope', 'structure', 'body', 'preview', 'sentAt', 'head', 'parts', 'headText'];
       const [whole] = await store.contents.meta(ada, [b], every);
       assert.ok(whole !== undefined && !('sealed' in whole));
-      const { head, parts, ...rest } = whole;
+      const { head, parts, headText, ...rest } = whole;
       assert.deepEqual(rest, {
         envelope: `(NIL "subject ${b}")`,
         structure: `("TEXT" "PLAIN" ${b})`,
@@ -55,6 +55,7 @@ export const contentCases: readonly Case[] = [
         sentAt: 1_000 + b,
       });
       assert.equal(Buffer.from(head ?? []).toString(), `Subject: ${b}\r\n\r\n`);
+      assert.equal(headText, `Subject: ${b}\r\n\r\n`);
       assert.equal(Buffer.from(parts ?? []).toString(), `parts ${b}`);
       assert.deepEqual(await store.contents.meta(ada, [theirs], ['preview']), [undefined]);
       assert.deepEqual(await store.contents.meta(ada, [], ['preview']), []);
@@ -181,6 +182,47 @@ export const contentCases: readonly Case[] = [
     },
   ],
   [
+    'a header block comes back octet for octet, as octets and as latin1 text, alone and with other columns',
+    async ({ store, reopen }) => {
+      const heads = [octets('Subject: plain\r\n\r\n'), Uint8Array.from(range(0, 255)), Uint8Array.from([0x41, 0, 0x42]), octets('')];
+      const contents = heads.map((head): NewContent => {
+        const base = content(store.contents.newId(ada));
+        assert.ok(!('sealed' in base.meta));
+        return { ...base, bodyOffset: head.length, meta: { ...base.meta, head } };
+      });
+      const sealed: NewContent = { ...content(store.contents.newId(ada)), meta: { sealed: octets('sealed') } };
+      await store.commit(proposal(ada, 1, { contents: [...contents, sealed] }));
+      const theirs = store.contents.newId(bob);
+      await store.commit(proposal(bob, 1, { contents: [content(theirs)] }));
+      const ids = [...contents.map(({ id }) => id).reverse(), sealed.id, theirs];
+      const texts = heads.map((head) => Buffer.from(head).toString('latin1')).reverse();
+      for (const from of [async () => store, reopen]) {
+        const found = (await from()).contents;
+        const alone = await found.meta(ada, ids, ['headText']);
+        const all = await found.meta(ada, ids, ['headText', 'preview', 'head']);
+        for (const rows of [alone, all]) {
+          assert.ok(rows.slice(0, -2).every((row) => row !== undefined && !('sealed' in row)));
+          assert.deepEqual(
+            rows.slice(0, -2).map((row) => (row !== undefined && 'headText' in row ? row.headText : undefined)),
+            texts,
+          );
+          const [last, foreign] = rows.slice(-2);
+          assert.ok(last !== undefined && 'sealed' in last);
+          assert.equal(foreign, undefined);
+        }
+        assert.deepEqual(
+          all.slice(0, -2).map((row) => Buffer.from(row !== undefined && 'head' in row ? (row.head ?? []) : []).toString('latin1')),
+          texts,
+        );
+        const loaded = await found.load(ada, ids.slice(0, -2));
+        assert.deepEqual(
+          loaded.map((row) => (row !== undefined && 'head' in row.meta ? Buffer.from(row.meta.head).toString('latin1') : undefined)),
+          texts,
+        );
+      }
+    },
+  ],
+  [
     'sealed metadata comes back sealed, whatever is asked, and resealing replaces it',
     async ({ store }) => {
       const id = store.contents.newId(ada);
@@ -188,6 +230,8 @@ export const contentCases: readonly Case[] = [
       await store.commit(proposal(ada, 1, { contents: [{ ...content(id), meta: { sealed: octets('sealed one') } }, content(plain)] }));
       const sealedOf = async (of: ContentId): Promise<string> => {
         const [meta] = await store.contents.meta(ada, [of], ['envelope', 'head']);
+        const [text] = await store.contents.meta(ada, [of], ['headText']);
+        assert.ok(text !== undefined && 'sealed' in text);
         const [loaded] = await store.contents.load(ada, [of]);
         assert.ok(meta !== undefined && 'sealed' in meta && loaded !== undefined && 'sealed' in loaded.meta);
         assert.deepEqual(Uint8Array.from(meta.sealed), Uint8Array.from(loaded.meta.sealed));

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { blobIdOf, blobIdOfDigest, INLINE_LOAD_OCTETS } from '../blob-id.ts';
+import { pickColumns } from '../meta-columns.ts';
 import type {
   AccountId,
   BlobId,
   Blobs,
   ContentId,
-  ContentMeta,
   Contents,
   MetaColumn,
   NewContent,
@@ -148,7 +148,7 @@ export class MemoryContents implements Contents {
       const meta = this.#find(account, id)?.meta;
       if (meta === undefined) return undefined;
       if ('sealed' in meta) return { sealed: copy(meta.sealed) };
-      return Object.fromEntries(columns.map((column) => [column, meta[column]])) as Partial<ContentMeta>;
+      return pickColumns(meta, columns);
     });
   }
 

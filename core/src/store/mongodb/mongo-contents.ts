@@ -1,12 +1,13 @@
 import { INLINE_LOAD_OCTETS } from '../blob-id.ts';
+import { latin1 } from '../meta-columns.ts';
 import type {
   AccountId,
   BlobId,
   ContentId,
-  ContentMeta,
   Contents,
   DeadContent,
   MetaColumn,
+  MetaColumns,
   NewContent,
   StoredContent,
   StoredEntry,
@@ -35,6 +36,7 @@ const COLUMN_FIELD = {
   sentAt: 'at',
   head: 'h',
   parts: 'm',
+  headText: 'h',
 } as const satisfies Record<MetaColumn, keyof ContentDoc>;
 
 export interface MongoContentsOptions {
@@ -116,15 +118,17 @@ export class MongoContents implements Contents {
   }
 
   async meta(account: AccountId, ids: readonly ContentId[], columns: readonly MetaColumn[]): Promise<readonly (StoredMeta | undefined)[]> {
-    const fields = ['x', ...columns.map((column) => COLUMN_FIELD[column])] as const;
+    const fields = ['x', ...new Set(columns.map((column) => COLUMN_FIELD[column]))] as const;
     const docs = await this.#docs(account, ids, fields);
     return ids.map((id): StoredMeta | undefined => {
       const doc = docs.get(contentKey(account, id));
       if (doc === undefined) return undefined;
       if (doc.x !== undefined) return { sealed: doc.x };
       const meta: { -readonly [column in MetaColumn]?: unknown } = {};
-      for (const column of columns) meta[column] = doc[COLUMN_FIELD[column]] ?? null;
-      return meta as Partial<ContentMeta>;
+      for (const column of columns) {
+        meta[column] = column === 'headText' ? latin1(doc.h ?? new Uint8Array(0)) : (doc[COLUMN_FIELD[column]] ?? null);
+      }
+      return meta as Partial<MetaColumns>;
     });
   }
   async #docs(

@@ -68,10 +68,11 @@ export class BodyReads {
       ]
     >(
       database,
-      `SELECT c.id, c.size, c.body_offset, c.codecs, c.shape, c.segment_size, c.codec, c.data_size, c.head, c.parts,
-         CASE WHEN c.head IS NULL THEN (SELECT sealed FROM meta WHERE id = c.id) END, CASE WHEN length(c.data) <= ?3 THEN c.data END
+      `SELECT c.id, c.size, c.body_offset, c.codecs, c.shape, c.segment_size, c.codec, c.data_size, coalesce(CAST(h.data AS BLOB), c.head),
+         c.parts, CASE WHEN h.id IS NULL AND c.head IS NULL THEN (SELECT sealed FROM meta WHERE id = c.id) END,
+         CASE WHEN length(c.data) <= ?3 THEN c.data END
        FROM json_each(?2) e LEFT JOIN content c ON c.id = e.value AND c.account = (SELECT id FROM account WHERE name = ?1)
-       ORDER BY e.rowid`,
+       LEFT JOIN head h ON h.id = c.id ORDER BY e.rowid`,
     );
     this.#segments = prepare<
       [

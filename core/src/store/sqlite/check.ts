@@ -18,6 +18,15 @@ const QUERIES: readonly (readonly [problem: string, sql: string])[] = [
   ['metadata without a body', `SELECT 'content ' || id FROM meta WHERE NOT EXISTS (SELECT 1 FROM content c WHERE c.id = meta.id)`],
   ['body without metadata', `SELECT 'content ' || id FROM content WHERE NOT EXISTS (SELECT 1 FROM meta m WHERE m.id = content.id)`],
   [
+    'header block of a content that is gone',
+    `SELECT 'content ' || id FROM head WHERE NOT EXISTS (SELECT 1 FROM content c WHERE c.id = head.id)`,
+  ],
+  [
+    'content without a header block',
+    `SELECT 'content ' || id FROM content c WHERE c.head IS NULL AND NOT EXISTS (SELECT 1 FROM head h WHERE h.id = c.id)
+     AND NOT EXISTS (SELECT 1 FROM meta m WHERE m.id = c.id AND m.sealed IS NOT NULL)`,
+  ],
+  [
     'segment of a content that is gone',
     `SELECT 'content ' || content FROM segment s WHERE NOT EXISTS (SELECT 1 FROM content c WHERE c.id = s.content)`,
   ],

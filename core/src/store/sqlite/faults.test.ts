@@ -21,7 +21,7 @@ import {
   streamOf,
   textOctets,
 } from '../contract/samples.ts';
-import type { ContentId } from '../store.ts';
+import type { ContentId, NewContent } from '../store.ts';
 import { SCHEMA_LEVEL } from './schema.ts';
 import { openDatabase, prepare, requireSafeVersion } from './sqlite.ts';
 import { openSqliteStore, type SqliteOptions, type SqliteStore } from './sqlite-store.ts';
@@ -171,6 +171,59 @@ test('the idle pass compresses bodies and blobs; what is read stays the same, wh
   database.close();
   assert.deepEqual(codecs, [1, 2, 0, 0, 0]);
   assert.deepEqual(blobs, [[1, 1]]);
+});
+
+test('header blocks beside their bodies, as earlier versions kept them, are read as before and move when nothing else is to be done', async (t) => {
+  const folder = await folderOf(t);
+  let store = await opened(t, { folder, idleMs: 60_000 });
+  const heads = range(1, 200).map((n) => (n % 3 === 0 ? `Subject: \xe9 ${n}\r\n\r\n` : `Subject: ${n}\r\n\r\n`));
+  const contents = heads.map((head): NewContent => {
+    const base = content(store.contents.newId(ada));
+    assert.ok(!('sealed' in base.meta));
+    return { ...base, meta: { ...base.meta, head: Buffer.from(head, 'latin1') } };
+  });
+  const sealed: NewContent = { ...content(store.contents.newId(ada)), meta: { sealed: textOctets(20) } };
+  const ids = [...contents.map(({ id }) => id), sealed.id];
+  await store.commit(proposal(ada, 1, { contents: [...contents, sealed] }));
+  await store.close();
+  let database = openDatabase(join(folder, 'store.db'), { access: 'write', timeoutMs: 0, cacheOctets: 65_536 });
+  database.exec(`UPDATE content SET head = (SELECT CAST(data AS BLOB) FROM head h WHERE h.id = content.id); DROP TABLE head;
+    PRAGMA user_version = 2`);
+  database.close();
+
+  store = await opened(t, { folder, idleMs: 60_000 });
+  const [expunged, ...left] = ids as [ContentId, ...ContentId[]];
+  await store.commit(proposal(ada, 2, { dead: [expunged], contents: [content(store.contents.newId(ada))] }));
+  assert.equal(await store.contents.sweep(ada, new Set(left), Date.now() + 60_000), 1);
+  for (const when of ['before', 'after']) {
+    for (const columns of [['headText'], ['headText', 'head', 'preview', 'parts']] as const) {
+      const rows = await store.contents.meta(ada, ids, columns);
+      assert.equal(rows[0], undefined);
+      const texts = rows.slice(1, -1).map((row) => (row !== undefined && 'headText' in row ? row.headText : undefined));
+      assert.deepEqual(texts, heads.slice(1), when);
+      const last = rows.at(-1);
+      assert.ok(last !== undefined && 'sealed' in last);
+    }
+    const loaded = await store.contents.load(ada, left.slice(0, -1));
+    assert.deepEqual(
+      loaded.map((row) => (row !== undefined && 'head' in row.meta ? Buffer.from(row.meta.head).toString('latin1') : undefined)),
+      heads.slice(1),
+    );
+    assert.deepEqual(await all(store.check()), []);
+    await store.tidy();
+  }
+  await store.close();
+  database = openDatabase(join(folder, 'store.db'), { access: 'write', timeoutMs: 0, cacheOctets: 65_536 });
+  assert.deepEqual(prepare(database, 'SELECT count(*) FROM content WHERE head IS NOT NULL').all(), [[0]]);
+  assert.deepEqual(prepare(database, `SELECT typeof(data), count(*) FROM head GROUP BY 1 ORDER BY 1`).all(), [
+    ['blob', 66],
+    ['text', 134],
+  ]);
+  database.exec('DELETE FROM head WHERE id = (SELECT max(id) FROM head); DELETE FROM content WHERE id = (SELECT min(id) FROM head)');
+  database.close();
+  store = await opened(t, { folder, idleMs: 60_000 });
+  const problems = (await all(store.check())).map(({ problem }) => problem);
+  assert.ok(problems.includes('header block of a content that is gone') && problems.includes('content without a header block'));
 });
 
 test('the log is made long once, is used again and again, and is gone after close', async (t) => {

@@ -1,10 +1,11 @@
 import { zstdDecompressSync } from 'node:zlib';
+import { latin1 } from '../meta-columns.ts';
 import type {
   AccountId,
   ContentId,
-  ContentMeta,
   MailboxId,
   MetaColumn,
+  MetaColumns,
   RecordRow,
   Seq,
   StoredChunk,
@@ -35,8 +36,10 @@ const COLUMN_SQL: Readonly<Record<MetaColumn, string>> = {
   body: 'm.body',
   preview: 'm.preview',
   sentAt: 'm.sent_at',
-  head: 'c.head',
-  parts: 'c.parts',
+  // Short-circuit: the row with the body is looked at only for a header block that still lies there.
+  head: 'CASE WHEN m.sealed IS NULL THEN coalesce(CAST(h.data AS BLOB), (SELECT head FROM content WHERE id = m.id)) END',
+  parts: '(SELECT parts FROM content WHERE id = m.id)',
+  headText: 'CASE WHEN m.sealed IS NULL THEN coalesce(h.data, (SELECT head FROM content WHERE id = m.id)) END',
 };
 const META_COLUMNS = Object.keys(COLUMN_SQL) as readonly MetaColumn[];
 
@@ -57,7 +60,8 @@ export class Reads {
   readonly #list;
   readonly #dead;
   readonly #deadList;
-  /** By the mask of columns: at most 2^7. */
+  readonly #headTexts;
+  /** By the mask of columns: at most 2^8. */
   readonly #meta = new Map<number, Query>();
 
   constructor(database: Database) {
@@ -66,6 +70,11 @@ export class Reads {
       database,
       `SELECT a.floor, j.seq, j.token, j.data FROM account a LEFT JOIN journal j ON j.account = a.id AND j.seq > ?2
        WHERE a.name = ?1 ORDER BY j.seq LIMIT ?3`,
+    );
+    this.#headTexts = prepare<[data: string | Uint8Array | null]>(
+      database,
+      `SELECT h.data FROM json_each(?2) e LEFT JOIN head h ON h.id = e.value AND h.account = (SELECT id FROM account WHERE name = ?1)
+       ORDER BY e.rowid`,
     );
     this.#snapshot = prepare<[applied: number, data: Uint8Array]>(
       database,
@@ -182,6 +191,10 @@ export class Reads {
   /** In the order of `ids`; undefined where the account has no such content. */
   meta(account: AccountId, ids: readonly ContentId[], columns: readonly MetaColumn[]): (StoredMeta | undefined)[] {
     const asked = META_COLUMNS.filter((column) => columns.includes(column));
+    if (asked.length === 1 && asked[0] === 'headText') return this.#headText(account, ids);
+    return this.#metaRows(account, ids, asked);
+  }
+  #metaRows(account: AccountId, ids: readonly ContentId[], asked: readonly MetaColumn[]): (StoredMeta | undefined)[] {
     const rows = this.#metaQuery(asked).all(account, JSON.stringify(ids));
     const result: (StoredMeta | undefined)[] = new Array(rows.length);
     // The two columns of a list view, read most of all.
@@ -200,27 +213,51 @@ export class Reads {
     }
     return result;
   }
+  /** Header blocks alone, from their own table: what HEADER.FIELDS of a long list reads. */
+  #headText(account: AccountId, ids: readonly ContentId[]): (StoredMeta | undefined)[] {
+    const rows = this.#headTexts.all(account, JSON.stringify(ids));
+    const result: (StoredMeta | undefined)[] = new Array(rows.length);
+    const others: number[] = [];
+    for (let at = 0; at < rows.length; at++) {
+      const data = rows[at]?.[0] ?? null;
+      if (data === null) others.push(at);
+      else result[at] = { headText: typeof data === 'string' ? data : latin1(data) };
+    }
+    // Sealed, gone, or not moved here yet.
+    if (others.length > 0) {
+      const found = this.#metaRows(
+        account,
+        others.map((at) => ids[at] as ContentId),
+        ['headText'],
+      );
+      for (const [n, at] of others.entries()) result[at] = found[n];
+    }
+    return result;
+  }
   #metaQuery(asked: readonly MetaColumn[]): Query {
     let mask = 0;
     for (const column of asked) mask |= 1 << META_COLUMNS.indexOf(column);
     const known = this.#meta.get(mask);
     if (known !== undefined) return known;
     const columns = ['m.id', 'm.sealed', ...asked.map((column) => COLUMN_SQL[column])];
-    const joined = asked.some((column) => COLUMN_SQL[column].startsWith('c.'));
+    const joined = asked.some((column) => column === 'head' || column === 'headText');
     // LEFT JOIN keeps the order of json_each and a row for what is gone.
     const query = prepare(
       this.#database,
       `SELECT ${columns.join(', ')} FROM json_each(?2) e
        LEFT JOIN meta m ON m.id = e.value AND m.account = (SELECT id FROM account WHERE name = ?1)
-       ${joined ? 'LEFT JOIN content c ON c.id = m.id' : ''} ORDER BY e.rowid`,
+       ${joined ? 'LEFT JOIN head h ON h.id = m.id' : ''} ORDER BY e.rowid`,
     );
     this.#meta.set(mask, query);
     return query;
   }
 }
 
-function metaOf(asked: readonly MetaColumn[], row: readonly Cell[]): Partial<ContentMeta> {
+function metaOf(asked: readonly MetaColumn[], row: readonly Cell[]): Partial<MetaColumns> {
   const meta: { -readonly [column in MetaColumn]?: Cell } = {};
-  for (const [at, column] of asked.entries()) meta[column] = row[at + 2] ?? null;
-  return meta as Partial<ContentMeta>;
+  for (const [at, column] of asked.entries()) {
+    const cell = row[at + 2] ?? null;
+    meta[column] = column === 'headText' && cell instanceof Uint8Array ? latin1(cell) : cell;
+  }
+  return meta as Partial<MetaColumns>;
 }

@@ -14,11 +14,13 @@ test('a store of an earlier level gets what it lacks and keeps its rows; one of 
     await rm(folder, { recursive: true });
   });
   migrate(database);
-  database.exec(`INSERT INTO account(name) VALUES ('ada1'); DROP TABLE derived; PRAGMA user_version = 1`);
+  database.exec(`INSERT INTO account(name) VALUES ('ada1'); DROP TABLE derived; DROP TABLE head; PRAGMA user_version = 1`);
+  database.exec(`INSERT INTO content VALUES (7, 1, 4, 2, '[]', 0, 0, 0, 0, x'0d0a', x'00', NULL)`);
   migrate(database);
   assert.equal(prepare<[number]>(database, 'PRAGMA user_version').get()?.[0], SCHEMA_LEVEL);
   assert.deepEqual(prepare<[string]>(database, 'SELECT name FROM account').all(), [['ada1']]);
   assert.deepEqual(prepare(database, 'SELECT * FROM derived').all(), []);
+  assert.deepEqual(prepare(database, 'SELECT * FROM counter').all(), [['old-heads', 7]]);
   database.exec(`PRAGMA user_version = ${SCHEMA_LEVEL + 1}`);
   assert.throws(() => migrate(database), { name: 'StoreUnavailable' });
 });

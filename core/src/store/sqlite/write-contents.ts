@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer';
 import { constants, zstdCompressSync } from 'node:zlib';
 import type { OpResults, PackedContent, PackedSegment, WriteOp } from './messages.ts';
 import { type Database, prepare } from './sqlite.ts';
@@ -17,6 +18,8 @@ const REPACK_BODIES = 24;
 const REPACK_OCTETS = 512 * 1024;
 /** Below this a frame costs more than it saves. */
 const REPACK_LEAST_OCTETS = 512;
+/** Header blocks that one slice of the idle pass moves out of their content's row. */
+const MOVED_HEADS = 64;
 
 /** The content names a blob that is not there: it was swept before the commit came. Nothing was written. */
 export class BlobMissing extends Error {
@@ -29,10 +32,13 @@ export class ContentWrites {
   #newest: number;
   #repacked = 0;
   #repackedBlobs = 0;
+  #oldHeads = 0;
 
   readonly #addMeta;
   readonly #content;
   readonly #addContent;
+  readonly #addHead;
+  readonly #addHeadText;
   readonly #addSegment;
   readonly #addOwned;
   readonly #fillOwned;
@@ -45,12 +51,16 @@ export class ContentWrites {
   readonly #dropBlob;
   readonly #removeMeta;
   readonly #removeContent;
+  readonly #removeHead;
   readonly #removeSegments;
   readonly #removeOwned;
   readonly #removeDead;
   readonly #deadAt;
   readonly #sealMeta;
   readonly #sealContent;
+  readonly #sealHead;
+  readonly #heads;
+  readonly #emptyHead;
   readonly #rawContents;
   readonly #setBody;
   readonly #rawSegments;
@@ -68,8 +78,10 @@ export class ContentWrites {
     this.#addContent = prepare(
       database,
       `INSERT INTO content(id, account, size, body_offset, codecs, shape, segment_size, codec, data_size, head, parts, data)
-       VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)`,
+       VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, NULL, ?, ?)`,
     );
+    this.#addHead = prepare(database, 'INSERT INTO head(id, account, data) VALUES (?, ?, ?)');
+    this.#addHeadText = prepare(database, 'INSERT INTO head(id, account, data) VALUES (?, ?, CAST(? AS TEXT))');
     this.#addSegment = prepare(
       database,
       'INSERT INTO segment(content, n, kind, size, codec, data_size, blob, recipe, data) VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?)',
@@ -94,6 +106,7 @@ export class ContentWrites {
     );
     this.#removeMeta = prepare(database, 'DELETE FROM meta WHERE id = ? AND account = ?');
     this.#removeContent = prepare(database, 'DELETE FROM content WHERE id = ?');
+    this.#removeHead = prepare(database, 'DELETE FROM head WHERE id = ?');
     this.#removeSegments = prepare(database, 'DELETE FROM segment WHERE content = ?');
     this.#removeOwned = prepare(database, 'DELETE FROM owned WHERE account = ? AND content = ?');
     this.#removeDead = prepare(database, 'DELETE FROM dead WHERE account = ? AND content = ?');
@@ -104,6 +117,12 @@ export class ContentWrites {
        WHERE id = ? AND account = ?`,
     );
     this.#sealContent = prepare(database, 'UPDATE content SET head = NULL, parts = NULL WHERE id = ? AND account = ?');
+    this.#sealHead = prepare(database, 'DELETE FROM head WHERE id = ? AND account = ?');
+    this.#heads = prepare<[id: number, account: number, head: Uint8Array | null]>(
+      database,
+      `SELECT id, account, head FROM content WHERE id <= ? ORDER BY id DESC LIMIT ${MOVED_HEADS}`,
+    );
+    this.#emptyHead = prepare(database, 'UPDATE content SET head = NULL WHERE id = ?');
     this.#rawContents = prepare<[id: number, codec: number, codecs: string, data: Uint8Array | null]>(
       database,
       `SELECT id, codec, codecs, data FROM content WHERE id > ? ORDER BY id LIMIT ${REPACK_BODIES}`,
@@ -132,6 +151,7 @@ export class ContentWrites {
     this.#ownedUpTo = this.#counter.get('owned')?.[0] ?? 0;
     this.#repacked = this.#counter.get('repacked')?.[0] ?? 0;
     this.#repackedBlobs = this.#counter.get('repacked-blobs')?.[0] ?? 0;
+    this.#oldHeads = this.#counter.get('old-heads')?.[0] ?? 0;
   }
 
   /** Highest content id ever committed. */
@@ -165,10 +185,10 @@ export class ContentWrites {
       content.shape,
       content.segmentSize,
       dataSize,
-      content.head,
       content.parts,
       content.data,
     );
+    if (content.head !== null) this.#putHead(id, account, content.head);
     for (const [n, segment] of content.segments.entries()) {
       const blob = segment.blob === undefined ? null : this.#blobOf(segment, at);
       const data = segment.kind === 0 ? (segment.data ?? null) : null;
@@ -178,6 +198,10 @@ export class ContentWrites {
     if (id <= this.#ownedUpTo) this.#addOwned.run(account, id);
     if (id <= this.#repacked) this.#repacked = id - 1;
     if (id > this.#newest) this.#newest = id;
+  }
+  #putHead(id: number, account: number, head: Uint8Array): void {
+    const isText = isAscii(head) && !head.includes(0);
+    (isText ? this.#addHeadText : this.#addHead).run(id, account, head);
   }
   #blobOf(segment: PackedSegment, at: number): number {
     const id = Buffer.from(segment.blob ?? '', 'hex');
@@ -203,6 +227,7 @@ export class ContentWrites {
   reseal(account: number, op: Op<'reseal'>): null {
     this.#sealMeta.run(op.sealed, op.id, account);
     this.#sealContent.run(op.id, account);
+    this.#sealHead.run(op.id, account);
     return null;
   }
 
@@ -221,6 +246,7 @@ export class ContentWrites {
     const removed = Number(this.#removeMeta.run(content, account).changes);
     if (removed > 0) {
       this.#removeContent.run(content);
+      this.#removeHead.run(content);
       this.#removeSegments.run(content);
     }
     return removed;
@@ -240,9 +266,22 @@ export class ContentWrites {
     return bound < this.#newest;
   }
 
-  /** Compresses a slice of raw bodies; true when there are more. */
+  /** Moves a slice of header blocks to their own table, or compresses one of raw bodies; true when there are more. */
   repack(): boolean {
-    return this.#repackContents() || this.#repackBlobs();
+    return this.#moveHeads() || this.#repackContents() || this.#repackBlobs();
+  }
+  /** The newest first: they are read most. */
+  #moveHeads(): boolean {
+    if (this.#oldHeads === 0) return false;
+    const rows = this.#heads.all(this.#oldHeads);
+    for (const [id, account, head] of rows) {
+      if (head === null) continue;
+      this.#putHead(id, account, head);
+      this.#emptyHead.run(id);
+    }
+    this.#oldHeads = rows.length < MOVED_HEADS ? 0 : (rows.at(-1)?.[0] ?? 1) - 1;
+    this.#setCounterTo.run('old-heads', this.#oldHeads);
+    return true;
   }
   #repackContents(): boolean {
     if (this.#repacked >= this.#newest) return false;
