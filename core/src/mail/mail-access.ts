@@ -311,6 +311,20 @@ export class HookedMailAccess implements MailAccess {
     if (kept.length > 0) throw new MailError('held', text ?? 'Some messages may not be removed');
   }
 
+  /**
+   * Before a message of this account is replaced by one in another: rights, `expunge.before`.
+   * @throws MailError forbidden, held, locked, policy, no-such-mailbox, no-such-target
+   */
+  async mayReplaceElsewhere(box: MailboxId, uid: number, to: HookedMailAccess, target: MailboxId): Promise<void> {
+    const info = this.#known(box);
+    to.#target(target);
+    this.guest?.require(box, 'te');
+    to.guest?.require(target, 'i', 'no-such-target');
+    if (!this.#parts.hooks.has('expunge.before')) return;
+    const { kept, text } = await this.keptOf(info, runOf(uid, uid), 'replace', 'all');
+    if (kept.length > 0) throw new MailError('held', text ?? 'The message may not be removed');
+  }
+
   /** See `AccountMail.beginTransfer`. */
   beginTransfer(box: MailboxId, note: string): Promise<void> {
     return this.#committed(this.mail.beginTransfer(box, note, this.#origin));

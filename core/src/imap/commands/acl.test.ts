@@ -557,3 +557,27 @@ test('THREADID of a message without any Message ID names the account of others, 
   await bob.expect(`SEARCH THREADID ${theirs}`, '* SEARCH 1', '$ OK SEARCH done');
   await bob.expect(`SEARCH THREADID ${own}`, '* SEARCH', '$ OK SEARCH done');
 });
+
+test('REPLACE into a mailbox of another account, and out of one', async (t) => {
+  const { ada, bob } = await neighbours(t);
+  await ada.run(`SETACL Work ${BOB} lrsi`);
+  await bob.append('INBOX', HELLO);
+  await bob.run('SELECT INBOX');
+  const literal = `{${HELLO.length}+}\r\n${HELLO}`;
+  assert.deepEqual(await answers(bob, `REPLACE 1 ${WORK} ${literal}`), [
+    '* OK [APPENDUID V 3] Message stored',
+    '* 1 EXPUNGE',
+    '$ OK REPLACE done',
+  ]);
+  await ada.expect('STATUS Work (MESSAGES)', '* STATUS "Work" (MESSAGES 3)', '$ OK STATUS done');
+  await bob.run(`SELECT ${WORK}`);
+  assert.deepEqual(await answers(bob, `REPLACE 1 INBOX ${literal}`), [NOT_ALLOWED]);
+  await ada.run(`SETACL Work ${BOB} +te`);
+  assert.deepEqual(await answers(bob, `UID REPLACE 1 INBOX ${literal}`), [
+    '* OK [APPENDUID V 2] Message stored',
+    '* 1 EXPUNGE',
+    '$ OK REPLACE done',
+  ]);
+  await bob.expect('STATUS INBOX (MESSAGES)', '* STATUS INBOX (MESSAGES 1)', '$ OK STATUS done');
+  assert.deepEqual(await answers(bob, `REPLACE 1 user/ada@example.test/Private ${literal}`), ['$ NO [TRYCREATE] No such mailbox']);
+});

@@ -4,10 +4,13 @@ import { appendMessage } from '../grammar/append.ts';
 import { args } from '../grammar/args.ts';
 import { mailboxName } from '../grammar/mailbox-name.ts';
 import { oneMessage } from '../grammar/sequence-set.ts';
-import { findTarget } from '../mailboxes.ts';
+import { findTarget, othersOf } from '../mailboxes.ts';
 import { receivedMessage } from '../received-message.ts';
 
-/** REPLACE and UID REPLACE: RFC 8508. The old message goes in the same entry of the journal in which the new one comes. */
+/**
+ * REPLACE and UID REPLACE: RFC 8508. The old message goes in the same entry of the journal in which the new one comes; of two accounts, when the
+ * new one is there.
+ */
 export const replace = defineCommand({
   name: 'REPLACE',
   tellsProgress: true,
@@ -21,13 +24,16 @@ export const replace = defineCommand({
     view.requireWritable();
     const [uid] = view.living(view.resolve(message, by));
     const target = await findTarget(session, mailbox);
-    if (session.selectedIn(target.access) !== view) throw new ImapNo('CANNOT', 'A message is replaced within its account only');
     if (uid === undefined) throw new ImapNo(by === 'sequence' ? 'EXPUNGEISSUED' : 'NONEXISTENT', 'There is no such message');
+    const { access, box } = view;
+    const received = await receivedMessage(session, target, replacement);
     const {
       seq,
       uidValidity,
       uid: placed,
-    } = await view.access.replace(view.box, uid, target.info.id, await receivedMessage(session, target, replacement), signal);
+    } = session.selectedIn(target.access) === view
+      ? await access.replace(box, uid, target.info.id, received, signal)
+      : await othersOf(session).replace(access, box, uid, target.access, target.info.id, received, signal);
     // Before the EXPUNGE of the old one (RFC 8508 §3.3), which follows at the command's end.
     respond.ok(`APPENDUID ${uidValidity} ${placed}`, 'Message stored');
     return session.isQresync ? { code: `HIGHESTMODSEQ ${seq}`, text: 'REPLACE done' } : undefined;

@@ -9,10 +9,11 @@ import { MailError } from '../errors.ts';
 import type { AclChange, Relocated } from '../journal/account-mail.ts';
 import { ANYONE, type Guest, type RightSet, requireRights, SHARES } from '../journal/acl.ts';
 import type { UidRuns } from '../journal/entry.ts';
+import { runOf } from '../journal/uid-runs.ts';
 import { HookedMailAccess } from '../mail-access.ts';
 import { accountOf, type MailParts } from '../mail-parts.ts';
 import { accountIdOf } from '../sdk-values.ts';
-import type { AccountRecord, LoggedIn, MailAccess, Spool } from '../services.ts';
+import type { AccountRecord, AppendMessage, LoggedIn, MailAccess, Spool } from '../services.ts';
 import { GuestMail, type GuestNews } from './guest-mail.ts';
 import { Transfers } from './transfers.ts';
 
@@ -43,6 +44,16 @@ export interface Others {
   copy(from: MailAccess, box: MailboxId, uids: UidRuns, to: MailAccess, target: MailboxId, signal: AbortSignal): Promise<Relocated>;
   /** MOVE into another account: never in none; in both only until it has been finished. `seq` is of the source. */
   move(from: MailAccess, box: MailboxId, uids: UidRuns, to: MailAccess, target: MailboxId, signal: AbortSignal): Promise<Relocated>;
+  /** REPLACE by a message in another account, with what MOVE promises. `seq` is of the source. @throws MailError expunged, held ... */
+  replace(
+    from: MailAccess,
+    box: MailboxId,
+    uid: number,
+    to: MailAccess,
+    target: MailboxId,
+    message: AppendMessage,
+    signal: AbortSignal,
+  ): Promise<{ readonly seq: number; readonly uidValidity: number; readonly uid: number }>;
 }
 export interface Sharing {
   of(login: LoggedIn): Others;
@@ -164,6 +175,18 @@ class OthersOf implements Others {
 
   move(from: MailAccess, box: MailboxId, uids: UidRuns, to: MailAccess, target: MailboxId, signal: AbortSignal): Promise<Relocated> {
     return this.#transfers.move({ from: hooked(from), box, uids, to: hooked(to), target, signal });
+  }
+
+  replace(
+    from: MailAccess,
+    box: MailboxId,
+    uid: number,
+    to: MailAccess,
+    target: MailboxId,
+    message: AppendMessage,
+    signal: AbortSignal,
+  ): ReturnType<Others['replace']> {
+    return this.#transfers.replace({ from: hooked(from), box, uids: runOf(uid, uid), to: hooked(to), target, signal }, message);
   }
 }
 

@@ -77,14 +77,43 @@ test('COPY and MOVE between accounts keep octets, flags and dates', async (t) =>
   await requireClean(host, own.mail, adas.mail);
 });
 
+test('REPLACE by a message in another account puts the new one there and takes the old one away', async (t) => {
+  const { host, adas, inbox, others, theirs, own, ownInbox, bob } = await neighbours(t);
+  const better = mail.replace('hello', 'better');
+  const message = () => ({ source: host.source(better), flags: ['\\Seen'], internalDate: 1_700_000_000 });
+  await assert.rejects(others.replace(own, ownInbox, 9, theirs, inbox, message(), host.never), { code: 'expunged' });
+  const { uid } = await others.replace(own, ownInbox, 1, theirs, inbox, message(), host.never);
+  assert.equal(uid, 1);
+  assert.equal(own.mail.byName('INBOX')?.messages, 0);
+  assert.deepEqual((await host.messages(adas, 'INBOX')).map(String), [better]);
+  // Back again, which takes the rights of an expunge.
+  await adas.setAcl(inbox, { identifier: bob.username, who: bob.id, mode: 'remove', rights: rightSet('e') ?? 0 });
+  await assert.rejects(others.replace(theirs, inbox, 1, own, ownInbox, message(), host.never), { code: 'forbidden' });
+  await adas.setAcl(inbox, { identifier: bob.username, who: bob.id, mode: 'add', rights: rightSet('e') ?? 0 });
+  await others.replace(theirs, inbox, 1, own, ownInbox, message(), host.never);
+  assert.deepEqual([own.mail.byName('INBOX')?.messages, adas.mail.byName('INBOX')?.messages], [1, 0]);
+  await requireClean(host, own.mail, adas.mail);
+});
+
 // Commits of a MOVE: the word that it begins (1), the messages in the target (2), their end in the source (3), the target's word goes (4).
-for (const fault of ['unavailable', 'landed', 'lost'] as const) {
+for (const [command, fault] of [
+  ['MOVE', 'unavailable'],
+  ['MOVE', 'landed'],
+  ['MOVE', 'lost'],
+  ['REPLACE', 'unavailable'],
+  ['REPLACE', 'landed'],
+  ['REPLACE', 'lost'],
+] as const) {
   for (const at of [1, 2, 3, 4]) {
-    test(`MOVE between accounts with commit ${at} ${fault}: never in none, and in one only once it is finished`, async (t) => {
+    test(`${command} between accounts with commit ${at} ${fault}: never in none, and in one only once it is finished`, async (t) => {
       const { host, adas, inbox, others, theirs, own, ownInbox } = await neighbours(t);
       faultAt(host, at, fault);
       let isDone = true;
-      await others.move(own, ownInbox, runOf(1, 1), theirs, inbox, host.never).catch(() => {
+      const running: Promise<unknown> =
+        command === 'MOVE'
+          ? others.move(own, ownInbox, runOf(1, 1), theirs, inbox, host.never)
+          : others.replace(own, ownInbox, 1, theirs, inbox, { source: host.source(mail), flags: [] }, host.never);
+      await running.catch(() => {
         isDone = false;
       });
       const count = (): number[] => [own.mail.byName('INBOX')?.messages ?? 0, adas.mail.byName('INBOX')?.messages ?? 0];

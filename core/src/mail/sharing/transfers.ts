@@ -1,6 +1,6 @@
 /**
- * COPY and MOVE from one account to another. Two journals share no entry, so MOVE says first in the source what it is about to do, places the
- * messages in the target with a word that they have arrived, and then removes them from the source (design/journal.md row 8): never in none;
+ * COPY, MOVE and REPLACE from one account to another. Two journals share no entry, so MOVE and REPLACE say first in the source what they are about to do, place the
+ * messages in the target with a word that they have arrived, and then remove them from the source (design/journal.md row 8): never in none;
  * in both only until it has been finished, by the command or, after a fault, by {@link Transfers.resume}.
  */
 import { randomBytes } from 'node:crypto';
@@ -13,7 +13,7 @@ import { contentAtRow, DATE, FLAGS, SIZE } from '../journal/layout.ts';
 import { areRuns, runOf, runsOf } from '../journal/uid-runs.ts';
 import type { HookedMailAccess } from '../mail-access.ts';
 import type { MailParts } from '../mail-parts.ts';
-import type { OpenContent, Spool } from '../services.ts';
+import type { AppendMessage, OpenContent, Spool } from '../services.ts';
 
 /** All of a command's messages are one entry of the target, so they are in memory together. */
 export const MAX_TRANSFER_MESSAGES = 1_000;
@@ -78,10 +78,32 @@ export class Transfers {
     if (rows.length === 0) return nothing(transfer);
     const items = await this.#items(transfer, rows);
     const moved = runsOf(rows.map(({ uid }) => uid));
+    const { seq, arrived } = await this.#place({ from, box, uids: moved, to, target }, items, 'copy');
+    return { ...relocated(arrived.seq, arrived.uidValidity, rows, arrived.uids), seq };
+  }
+
+  /**
+   * REPLACE (RFC 8508) by a message in another account: as with MOVE, one of the two is always there. `seq` is of the source.
+   * @throws MailError expunged, held, over-quota, forbidden, no-such-target ...
+   */
+  async replace(
+    { from, box, uids, to, target, signal }: Transfer,
+    message: AppendMessage,
+  ): Promise<{ readonly seq: number; readonly uidValidity: number; readonly uid: number }> {
+    const [uid = 0] = uids;
+    await from.mayReplaceElsewhere(box, uid, to, target);
+    if (!(await from.mail.state(box)).has(uid)) throw new MailError('expunged', 'The message is gone');
+    const { key: _, ...item } = await to.received(target, message, 'append', signal); // a draft that is equal replaces all the same
+    const { seq, arrived } = await this.#place({ from, box, uids, to, target }, [item], 'append');
+    return { seq, uidValidity: arrived.uidValidity, uid: arrived.uids[0] ?? 0 };
+  }
+
+  /** Items into the target, and then the messages for which they are out of the source. */
+  async #place({ from, box, uids, to, target }: Omit<Transfer, 'signal'>, items: readonly AppendItem[], way: 'copy' | 'append') {
     const key = randomBytes(12).toString('hex');
-    const intent: Intent = { source: from.mail.account, target: to.mail.account, box, uids: moved, at: this.#parts.now() };
+    const intent: Intent = { source: from.mail.account, target: to.mail.account, box, uids, at: this.#parts.now() };
     // The row first: one without a note is nothing to be done.
-    await this.#parts.store.records.write([{ table: TABLE, key, value: { ...intent, uids: [...moved] } }]);
+    await this.#parts.store.records.write([{ table: TABLE, key, value: { ...intent, uids: [...uids] } }]);
     try {
       await from.beginTransfer(box, UNDER_WAY + key);
     } catch (error) {
@@ -90,14 +112,14 @@ export class Transfers {
     }
     let arrived: Awaited<ReturnType<HookedMailAccess['appendItems']>>;
     try {
-      arrived = await to.appendItems(target, items, 'copy', [ARRIVED + key, '']);
+      arrived = await to.appendItems(target, items, way, [ARRIVED + key, '']);
     } catch (error) {
       await this.#settle(key, intent);
       throw error;
     }
-    const seq = await from.endTransfer(box, moved, UNDER_WAY + key);
+    const seq = await from.endTransfer(box, uids, UNDER_WAY + key);
     await this.#settle(key, intent);
-    return { ...relocated(arrived.seq, arrived.uidValidity, rows, arrived.uids), seq };
+    return { seq, arrived };
   }
 
   /** What the guest or owner sees of the messages, in order. @throws MailError limit */
