@@ -1,4 +1,5 @@
 /** Two to four sessions of one account in every interleaving, against a model. Long by hand: see SECONDS and COMMANDS below. */
+import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { startMongoDb } from '../test-servers/mongodb-server.ts';
 import { startRedis } from '../test-servers/redis-server.ts';
@@ -20,14 +21,23 @@ async function transport(t: TestContext): Promise<(() => Promise<ModelTransport>
   let accounts = 0;
   return async () => {
     accounts += 1;
-    const name = `model${accounts}@example.test`;
-    await first.createAccount(name, PASSWORD);
+    const [owner, guest] = [`model${accounts}@example.test`, `guest${accounts}@example.test`];
+    for (const name of [owner, guest]) await first.createAccount(name, PASSWORD);
+    await share(t, first, owner, guest);
     return {
+      owner,
       instances: servers.length,
-      connect: (instance) => ImapScript.login(t, (servers[instance] ?? first).port('imap'), name, PASSWORD),
+      connect: (instance, as) => ImapScript.login(t, (servers[instance] ?? first).port('imap'), as === 'owner' ? owner : guest, PASSWORD),
       convergenceMs: servers.length > 1 ? CONVERGENCE_MS : 0,
     };
   };
+}
+/** The guest may do all in INBOX, and sees the owner's \Seen: what is true for the one is true for the other. */
+async function share(t: TestContext, server: TestServer, owner: string, guest: string): Promise<void> {
+  const imap = await ImapScript.login(t, server.port('imap'), owner, PASSWORD);
+  for (const command of [`SETACL INBOX ${guest} lrswitex`, 'SETMETADATA INBOX (/shared/vendor/pochard/sharedseen "true")'])
+    assert.match((await imap.command(command)).done, /^OK/);
+  imap.close();
 }
 async function twoInstances(t: TestContext): Promise<readonly TestServer[]> {
   const redis = await startRedis(t);
@@ -39,7 +49,7 @@ async function twoInstances(t: TestContext): Promise<readonly TestServer[]> {
 
 /**
  * Seconds for each of the runs, and the seed that is not fixed: `POCHARD_MODEL_SECONDS=600 POCHARD_MODEL_SEED=7 node --test e2e/imap-model.test.ts`.
- * Or one run of so many commands by four sessions: `POCHARD_MODEL_COMMANDS=20000`.
+ * Or one run of so many commands by five sessions: `POCHARD_MODEL_COMMANDS=20000`.
  */
 const SECONDS = Number(process.env['POCHARD_MODEL_SECONDS'] ?? 5);
 const COMMANDS = Number(process.env['POCHARD_MODEL_COMMANDS'] ?? 0);
@@ -51,15 +61,16 @@ test('sessions are told what happens, when they may be told', { timeout: 60_000 
   const account = await transport(t);
   if (account === undefined) return;
   const runs = [
-    [FIXED_SEED, 2],
-    [FIXED_SEED + 1, 4],
-    [FRESH_SEED, 3],
-    [FRESH_SEED + 1, 4],
+    [FIXED_SEED, 2, 0],
+    [FIXED_SEED + 1, 4, 1],
+    [FRESH_SEED, 3, 1],
+    [FRESH_SEED + 1, 4, 2],
   ] as const;
-  for (const [seed, sessions] of COMMANDS > 0 ? ([[FRESH_SEED, 4]] as const) : runs) {
-    const tell = (result: ModelResult): void => console.error(`model: seed ${seed}, ${sessions} sessions: ${inWords(result)}`);
+  for (const [seed, sessions, guests] of COMMANDS > 0 ? ([[FRESH_SEED, 5, 1]] as const) : runs) {
+    const tell = (result: ModelResult): void =>
+      console.error(`model: seed ${seed}, ${sessions} sessions, ${guests} of them a guest's: ${inWords(result)}`);
     const limit = COMMANDS > 0 ? { forMs: COMMAND_MS * COMMANDS, commands: COMMANDS, onProgress: tell } : { forMs: SECONDS * 1_000 };
-    const result = await runModel(await account(), { seed, sessions, ...limit });
+    const result = await runModel(await account(), { seed, sessions, guests, ...limit });
     tell(result);
     if (SECONDS > 10 || COMMANDS > 0) console.error([...result.byName].map(([name, count]) => `${name} ${count}`).join(', '));
   }

@@ -9,6 +9,7 @@ import {
   flagText,
   hasFlag,
   internalDate,
+  MAILBOXES,
   moved,
   NEW_MAILBOX,
   stored,
@@ -40,7 +41,6 @@ export interface World {
   nextId(): number;
 }
 
-export const MAILBOXES = ['INBOX', 'm1', 'm2', 'm3', 'm4'];
 const FLAGS = ['\\Seen', '\\Flagged', '\\Answered', '\\Draft', '\\Deleted', '$Junk', 'kw1', 'kw2'];
 const MANY = 30;
 
@@ -116,8 +116,8 @@ function mustBe(done: string, answer: Answer): void {
 
 /* ── Commands that need no mailbox ───────────────────────────────────────────────────────────────────────────── */
 
-export function append({ dice, truth, nextId }: World, view?: SessionView): ModelCommand {
-  const name = dice.pick(MAILBOXES);
+export function append({ dice, truth, nextId }: World, view: SessionView): ModelCommand {
+  const name = dice.pick(view.mailboxes);
   const count = dice.next() < 0.7 ? 1 : dice.between(2, 3);
   const messages = Array.from({ length: count }, () => ({ id: nextId(), flags: flagText(someFlags(dice, 2)) }));
   const octets = messages.map(({ id }) => Buffer.from(`Subject: message ${id}\r\nX-Id: ${id}\r\n\r\n${'text '.repeat(id % 40)}\r\n`));
@@ -126,7 +126,7 @@ export function append({ dice, truth, nextId }: World, view?: SessionView): Mode
   const literals = octets.map((body, index) => Buffer.concat([body, Buffer.from(index + 1 < count ? ` ${head(index + 1)}\r\n` : '\r\n')]));
   const exists = truth.has(name);
   return {
-    line: `APPEND ${name} ${head(0)}`,
+    line: `APPEND ${view.wire(name)} ${head(0)}`,
     literals,
     outcomes: (now) => [now.has(name) ? appended(now, name, messages) : now],
     check(answer, _before, after) {
@@ -138,7 +138,7 @@ export function append({ dice, truth, nextId }: World, view?: SessionView): Mode
       for (const [index, { id }] of messages.entries()) {
         must(box?.messages.some((message) => message.uid === uids[index] && message.id === id) === true, `UID of message ${id}`, answer);
       }
-      if (view?.selected?.uidValidity === box?.uidValidity)
+      if (view.selected?.uidValidity === box?.uidValidity)
         must(
           answer.untagged.some((line) => line.endsWith(' EXISTS')),
           'EXISTS of the own APPEND',
@@ -197,10 +197,10 @@ export function tree({ dice, truth }: World): ModelCommand {
 }
 
 export function status({ dice, truth }: World, view: SessionView): ModelCommand {
-  const name = dice.pick(MAILBOXES);
+  const name = dice.pick(view.mailboxes);
   const box = truth.get(name);
   return {
-    line: `STATUS ${name} (MESSAGES UIDNEXT UIDVALIDITY UNSEEN${view.isCondstore ? ' HIGHESTMODSEQ' : ''})`,
+    line: `STATUS ${view.wire(name)} (MESSAGES UIDNEXT UIDVALIDITY UNSEEN${view.isCondstore ? ' HIGHESTMODSEQ' : ''})`,
     check(answer) {
       if (box === undefined) return mustBe('NO [NONEXISTENT]', answer);
       mustBe('OK', answer);
@@ -308,13 +308,13 @@ export function store({ dice, modSeqs }: World, view: SessionView): ModelCommand
 
 export function copy({ dice }: World, view: SessionView): ModelCommand {
   const { text, uids, prefix } = messageSet(view, dice);
-  const to = dice.pick(MAILBOXES);
+  const to = dice.pick(view.mailboxes);
   const isMove = dice.next() < 0.5;
   const readOnly = view.selected?.readOnly === true;
   const isRefused = (truth: Truth): boolean =>
     (isMove && readOnly) || !truth.has(to) || (prefix === '' && anyGone(boxOf(truth, view)[1], uids));
   return {
-    line: `${prefix}${isMove ? 'MOVE' : 'COPY'} ${text} ${to}`,
+    line: `${prefix}${isMove ? 'MOVE' : 'COPY'} ${text} ${view.wire(to)}`,
     outcomes(truth) {
       if (isRefused(truth)) return [truth];
       const [name, box] = boxOf(truth, view);

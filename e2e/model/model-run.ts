@@ -13,7 +13,6 @@ import {
   expunge,
   fetch,
   isFull,
-  MAILBOXES,
   type ModelCommand,
   search,
   status,
@@ -22,12 +21,23 @@ import {
   type World,
 } from './commands.ts';
 import { type Modes, type Registry, RuleBroken, SessionView } from './session-view.ts';
-import { checkSuccession, difference, flagText, hasFlag, idOf, type TrueMailbox, type TrueMessage, type Truth } from './truth.ts';
+import {
+  checkSuccession,
+  difference,
+  flagText,
+  hasFlag,
+  idOf,
+  MAILBOXES,
+  type TrueMailbox,
+  type TrueMessage,
+  type Truth,
+} from './truth.ts';
 
 export interface ModelTransport {
   readonly instances: number;
-  /** A session of the account on one of the instances, logged in. */
-  connect(instance: number): Promise<ImapScript>;
+  readonly owner: string;
+  /** A session on one of the instances, logged in as the owner of the account, or as one who may do all in its INBOX. */
+  connect(instance: number, as: 'owner' | 'guest'): Promise<ImapScript>;
   /** ms within which a session in IDLE hears of a change; 0 where everything is known at once. */
   readonly convergenceMs: number;
 }
@@ -35,6 +45,8 @@ export interface ModelOptions {
   readonly seed: number;
   /** Session `n` is on instance `n % instances`. */
   readonly sessions: number;
+  /** So many of them, the last ones, are a guest's. */
+  readonly guests?: number;
   /** Ends after so many ms, or so many commands. */
   readonly forMs: number;
   readonly commands?: number;
@@ -112,7 +124,7 @@ class ModelRun {
   async run(): Promise<ModelResult> {
     const { sessions, forMs, commands = Number.POSITIVE_INFINITY, onProgress } = this.#options;
     for (let instance = 0; instance < this.#transport.instances; instance += 1)
-      this.#auditors.push(await this.#transport.connect(instance));
+      this.#auditors.push(await this.#transport.connect(instance, 'owner'));
     for (let index = 0; index < sessions; index += 1) this.#sessions.push(await this.#connect(index));
     this.#truth = await this.#audit();
     this.#remember();
@@ -139,7 +151,9 @@ class ModelRun {
   }
 
   async #connect(index: number): Promise<SessionView> {
-    const script = await this.#transport.connect(index % this.#transport.instances);
+    const { instances, owner } = this.#transport;
+    const isGuest = index >= this.#options.sessions - (this.#options.guests ?? 0);
+    const script = await this.#transport.connect(index % instances, isGuest ? 'guest' : 'owner');
     const kind = this.#dice.next();
     const more = this.#dice.next();
     const modes: Modes = {
@@ -163,7 +177,9 @@ class ModelRun {
       modes.uidOnly ? 'u' : '',
       { no: '', delayed: 'd', 'at once': 'n' }[modes.notify],
     ];
-    return new SessionView(`S${index}${marks.join('')}`, script, modes, this.#registry, say);
+    if (isGuest) marks.push('g');
+    const whose = isGuest ? { ...modes, guestOf: owner } : modes;
+    return new SessionView(`S${index}${marks.join('')}`, script, whose, this.#registry, say);
   }
 
   get #world(): World {
@@ -194,7 +210,7 @@ class ModelRun {
       return session.idle();
     }
     if (kind < 0.62) return this.#noop(session);
-    if (kind < 0.66) return this.#alone(session, tree(this.#world));
+    if (kind < 0.66 && session.guestOf === undefined) return this.#alone(session, tree(this.#world));
     if (kind < 0.69) return this.#alone(session, close(this.#world, session));
     return this.#alone(session, this.#someCommand(session));
   }
@@ -337,9 +353,10 @@ class ModelRun {
   async #select(session: SessionView): Promise<void> {
     // Where another one is, more often than not: sessions that never meet have no news for each other.
     const others = this.#sessions.flatMap((other) => (other === session || other.selected === undefined ? [] : [other.selected.name]));
-    const name = others.length > 0 && this.#dice.next() < 0.5 ? this.#dice.pick(others) : this.#dice.pick(MAILBOXES);
+    const isNear = others.length > 0 && session.guestOf === undefined && this.#dice.next() < 0.5;
+    const name = this.#dice.pick(isNear ? others : session.mailboxes);
     const readOnly = this.#dice.next() < 0.15;
-    const line = `${readOnly ? 'EXAMINE' : 'SELECT'} ${name}`;
+    const line = `${readOnly ? 'EXAMINE' : 'SELECT'} ${session.wire(name)}`;
     this.#count(line);
     const answer = await session.run(line);
     const box = this.#truth.get(name);
@@ -370,7 +387,8 @@ class ModelRun {
     const snapshots = this.#history.get(box?.uidValidity ?? 0) ?? [];
     if (box === undefined || snapshots.length === 0) return;
     const snapshot = this.#dice.pick(snapshots);
-    const session = this.#sessions.find(({ isQresync, isIdling }) => isQresync && !isIdling);
+    const able = this.#sessions.filter((one) => one.isQresync && !one.isIdling && one.mailboxes.includes(name));
+    const session = able.length === 0 ? undefined : this.#dice.pick(able);
     if (session === undefined) return;
     await this.#catchUp(session); // what is told before [CLOSED] is of the mailbox before
     const uids = snapshot.messages.map(({ uid }) => uid);
@@ -397,7 +415,7 @@ class ModelRun {
 
   async #selectFrom(session: SessionView, name: string, box: TrueMailbox, from: Snapshot, more: string): Promise<void> {
     this.#count('QRESYNC');
-    const answer = await session.run(`SELECT ${name} (QRESYNC (${box.uidValidity} ${from.highestModSeq}${more}))`);
+    const answer = await session.run(`SELECT ${session.wire(name)} (QRESYNC (${box.uidValidity} ${from.highestModSeq}${more}))`);
     if (!answer.done.startsWith('OK')) throw new RuleBroken(`QRESYNC: ${answer.done}`);
     session.selected = { name, uidValidity: box.uidValidity, readOnly: false };
     session.toldStatus.delete(box.uidValidity);

@@ -2,7 +2,7 @@
 import { readFetch } from '../support/fetch-response.ts';
 import type { ImapScript } from '../support/imap-script.ts';
 import { checkResponse } from '../support/response-grammar.ts';
-import { changedFlags, flagText, idOf } from './truth.ts';
+import { changedFlags, flagText, idOf, MAILBOXES } from './truth.ts';
 
 export interface KnownMessage {
   uid: number | undefined;
@@ -55,6 +55,8 @@ export class SessionView {
   /** The command that runs asks for all messages without a UID. */
   isIdentifying = false;
   readonly modes: Modes;
+  /** Whose mailboxes they are, for a guest; it may use INBOX only, with all rights and the owner's \Seen (RFC 4314, decision 12). */
+  readonly guestOf: string | undefined;
   /** Result of SEARCH with SAVE (RFC 5182), undefined where others ran beside it. `isExact`: nothing was found that may have gone. */
   saved: { readonly uids: Set<number>; readonly isExact: boolean } | undefined = { uids: new Set(), isExact: true };
   /** Of mailboxes that were not selected since, by UIDVALIDITY. */
@@ -63,10 +65,17 @@ export class SessionView {
   readonly #log: (line: string) => void;
   #seenModSeq = 0;
 
-  constructor(name: string, script: ImapScript, modes: Modes, registry: Registry, log: (line: string) => void) {
+  constructor(
+    name: string,
+    script: ImapScript,
+    modes: Modes & { readonly guestOf?: string },
+    registry: Registry,
+    log: (line: string) => void,
+  ) {
     this.name = name;
     this.script = script;
     this.modes = modes;
+    this.guestOf = modes.guestOf;
     this.isCondstore = modes.condstore || modes.qresync;
     this.isQresync = modes.qresync;
     this.#registry = registry;
@@ -75,6 +84,14 @@ export class SessionView {
 
   get uids(): (number | undefined)[] {
     return this.messages.map(({ uid }) => uid);
+  }
+  /** Of the owner's mailboxes, those that the session may use. */
+  get mailboxes(): readonly string[] {
+    return this.guestOf === undefined ? MAILBOXES : ['INBOX'];
+  }
+  /** The name as the session says it. */
+  wire(name: string): string {
+    return this.guestOf === undefined ? name : `user/${this.guestOf}/${name}`;
   }
   /** Sequence numbers say nothing, or cannot be relied on. */
   get usesUids(): boolean {

@@ -17,6 +17,9 @@ export interface TrueMailbox {
 }
 export type Truth = ReadonlyMap<string, TrueMailbox>;
 
+/** Those that the model uses; INBOX is always there. */
+export const MAILBOXES = ['INBOX', 'm1', 'm2', 'm3', 'm4'];
+
 /** MODSEQ of what changes now: above all that there are. */
 export const NOW = Number.MAX_SAFE_INTEGER;
 export const NEW_MAILBOX: TrueMailbox = { uidValidity: 0, uidNext: 1, highestModSeq: 1, messages: [] };
