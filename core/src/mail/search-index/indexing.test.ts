@@ -279,6 +279,48 @@ test('the server follows all accounts: mail that was there before it started, an
   await indexer.stop();
 });
 
+test('an index waits while the thread is busy, but not once a search had to read every message', async (t) => {
+  const house = await startIndexedHouse(t);
+  const { host, account } = house;
+  let asleep: (() => void) | undefined;
+  let wake: () => void = () => {};
+  const untilAsleep = () => new Promise<void>((resolve) => (asleep = resolve));
+  const indexer = new SearchIndexer({
+    parts: host.parts,
+    bus: house.bus,
+    index: house.index,
+    least: 10,
+    patienceMs: 1_000_000,
+    sleep: (ms, signal) =>
+      new Promise((resolve) => {
+        wake = () => {
+          for (const until = performance.now() + 30; performance.now() < until; ); // busy
+          resolve();
+        };
+        signal.addEventListener('abort', () => resolve(), { once: true });
+        if (ms < 1_000) resolve();
+        else asleep?.();
+      }),
+  });
+  let rests = untilAsleep();
+  await indexer.start();
+  await rests;
+  await house.append('INBOX', mails(30));
+  rests = untilAsleep();
+  wake();
+  await rests;
+  assert.deepEqual((await house.index.manifest(account))?.segments, []);
+  assert.deepEqual(await house.indexed(body('no17')), [17]);
+  rests = untilAsleep();
+  wake();
+  await rests;
+  assert.deepEqual(
+    (await house.index.manifest(account))?.segments.map(({ docs }) => docs),
+    [30],
+  );
+  await indexer.stop();
+});
+
 test('four segments of about one size become one; big ones are left', () => {
   const entry = (docs: number, octets = docs * 500) => ({ id: `s${docs}`, docs, pieces: 3, octets });
   assert.deepEqual(mergeGroup([entry(300), entry(301), entry(302)]), []);

@@ -42,6 +42,8 @@ const PATIENCE_MS = 60_000;
 const BUSY = 0.4;
 const PAUSE_MS = 50;
 const PAUSES_AT_MOST = 20;
+/** The same for an account whose owner had to wait for a search without an index: each further one would make the thread busy again. */
+const PAUSES_WHEN_WANTED = 2;
 const LEASE_MS = 60_000;
 const KNOWN_AT_MOST = 5_000;
 const RETRY_MS = [10_000, 60_000, 600_000, 3_600_000];
@@ -78,6 +80,8 @@ export class SearchIndexer {
   readonly #options: SearchIndexerOptions;
   /** Since when, in ms. */
   readonly #due = new Map<AccountId, number>();
+  /** Searches have read messages here that an index would have spared them. */
+  readonly #wanted = new Set<AccountId>();
   /** Accounts with few unindexed contents; the rest is found again in the journal. */
   readonly #known = new LRUCache<AccountId, Known>({ max: KNOWN_AT_MOST });
   readonly #failed = new Map<AccountId, { readonly attempts: number; readonly notBefore: number }>();
@@ -89,7 +93,9 @@ export class SearchIndexer {
     this.#options = options;
     const { index } = options;
     index.onMissing = (account, contents) => {
-      if (contents >= this.#least) this.#isDue(account);
+      if (contents < this.#least) return;
+      this.#isDue(account);
+      this.#wanted.add(account);
     };
     index.onDamaged = (account, segment) => {
       this.#abandon(account, segment).catch((error: unknown) =>
@@ -158,13 +164,14 @@ export class SearchIndexer {
     const { parts } = this.#options;
     for (const [account, since] of [...this.#due]) {
       if (signal.aborted) return;
-      if (parts.now() - since < patienceMs) continue;
+      if (parts.now() - since < patienceMs && !this.#wanted.has(account)) continue;
       const failed = this.#failed.get(account);
       if (failed !== undefined && failed.notBefore > parts.now()) continue;
       this.#due.delete(account);
       try {
         await this.update(account, signal);
         this.#failed.delete(account);
+        this.#wanted.delete(account);
       } catch (error) {
         if (signal.aborted) return;
         const attempts = (failed?.attempts ?? 0) + 1;
@@ -181,6 +188,7 @@ export class SearchIndexer {
     const record = await parts.directory.get(id);
     if (record === undefined) {
       this.#known.delete(id);
+      this.#wanted.delete(id);
       return;
     }
     const account = await accountOf(parts, record);
@@ -267,7 +275,7 @@ export class SearchIndexer {
     const feed = new DocumentFeed(this.#options.parts, account, signal);
     let manifest: Manifest | undefined = before;
     for (let at = 0; at < unindexed.length && manifest !== undefined; ) {
-      const { pieces, docs, next } = await this.#buildOne(feed, unindexed, at, signal);
+      const { pieces, docs, next } = await this.#buildOne(id, feed, unindexed, at, signal);
       at = next;
       // Only the last one says that everything up to there is in: what a crash leaves out is found again in the journal.
       const upTo = at >= unindexed.length ? seq : manifest.seq;
@@ -278,6 +286,7 @@ export class SearchIndexer {
   }
 
   async #buildOne(
+    id: AccountId,
     feed: DocumentFeed,
     ids: readonly ContentId[],
     from: number,
@@ -296,7 +305,7 @@ export class SearchIndexer {
       docs += documents.length;
       pace.restart();
       if (documents.length > 0) size = await worker.add(documents);
-      await pace.pause();
+      await pace.pause(this.#wanted.has(id) ? PAUSES_WHEN_WANTED : PAUSES_AT_MOST);
       signal.throwIfAborted();
     }
     return { pieces: docs === 0 ? [] : await worker.finish(), docs, next: at };
@@ -424,9 +433,9 @@ class Pace {
     this.#since = performance.eventLoopUtilization();
   }
 
-  async pause(): Promise<void> {
+  async pause(atMost = PAUSES_AT_MOST): Promise<void> {
     await turn();
-    for (let pauses = 0; pauses < PAUSES_AT_MOST && !this.#signal.aborted; pauses++) {
+    for (let pauses = 0; pauses < atMost && !this.#signal.aborted; pauses++) {
       const { utilization } = performance.eventLoopUtilization(this.#since);
       this.restart();
       if (utilization < BUSY) return;
