@@ -1,7 +1,8 @@
 /** Keys of SEARCH as questions to a segment, and a query in which UIDs stand for what segments have answered. */
-import type { SearchQuery, Uid, UidRanges } from '@pochard/plugin-sdk';
+import type { SearchQuery } from '@pochard/plugin-sdk';
 import { fold } from '../../mime/fold.ts';
 import type { UidRuns } from '../journal/entry.ts';
+import { AnsweredUids } from '../search/answered-uids.ts';
 import { foldHeader } from '../search/header-fold.ts';
 import { BODY_SPACE, FIELD_SPACES, HEAD_SPACE, PARTS_SPACE } from './segment-format.ts';
 import { type TermMatch, wordQueryOf } from './words.ts';
@@ -108,10 +109,7 @@ export function withAnswers(query: SearchQuery, answers: ReadonlyMap<SearchQuery
   if (answer !== undefined) {
     return {
       op: 'or',
-      of: [
-        { op: 'uid', in: rangesOf(answer.sure) },
-        { op: 'and', of: [{ op: 'uid', in: rangesOf(answer.maybe) }, query] },
-      ],
+      of: [new AnsweredUids(answer.sure), { op: 'and', of: [new AnsweredUids(answer.maybe), query] }],
     };
   }
   switch (query.op) {
@@ -124,10 +122,4 @@ export function withAnswers(query: SearchQuery, answers: ReadonlyMap<SearchQuery
     default:
       return query;
   }
-}
-
-function rangesOf(runs: UidRuns): UidRanges {
-  const ranges: (readonly [Uid, Uid])[] = [];
-  for (let at = 0; at + 1 < runs.length; at += 2) ranges.push([runs[at] as Uid, runs[at + 1] as Uid]);
-  return ranges;
 }

@@ -12,6 +12,7 @@ import { DATE, SAVED, SIZE } from '../journal/layout.ts';
 import { compactRuns } from '../journal/uid-runs.ts';
 import { contentIdOf } from '../sdk-values.ts';
 import { readThreadId } from '../sorting/thread-ids.ts';
+import { AnsweredUids } from './answered-uids.ts';
 import { AS_ADDRESSES } from './head-view.ts';
 import { foldHeader } from './header-fold.ts';
 
@@ -110,7 +111,7 @@ class Planner {
         return bits === 0 ? constant(not) : { kind: 'flags', mask: bits | 0, value: not ? 0 : bits | 0, not: false };
       }
       case 'uid': {
-        const runs = compactRuns(query.in.flat());
+        const runs = query instanceof AnsweredUids ? query.runs : compactRuns(query.in.flat());
         return runs.length === 0 ? constant(not) : { kind: 'uids', runs, not };
       }
       case 'size': {
