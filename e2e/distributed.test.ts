@@ -36,17 +36,19 @@ test('mail delivered on one instance reaches an IDLE session on the other within
   for (let n = 1; n <= 200; n++) {
     const heard = idle.until(new RegExp(`^\\* ${n} EXISTS`)).then(() => performance.now());
     const isAcross = n % 2 === 0;
+    const sent = performance.now();
     await (isAcross ? a : b).deliver(USER, `Subject: ${n}\r\n\r\nhello\r\n`);
     const stored = performance.now();
-    (isAcross ? across : within).push(Math.max(0, (await heard) - stored));
+    if (isAcross) across.push(Math.max(0, (await heard) - stored));
+    else within.push((await heard) - sent);
   }
   for (const latencies of [across, within]) latencies.sort((x, y) => x - y);
-  const [p50, p95, busy] = [across[50] ?? 0, across[95] ?? 0, within[95] ?? 0];
+  const [p50, p95, usual] = [across[50] ?? 0, across[95] ?? 0, within[50] ?? 0];
   console.error(
-    `delivery on one instance to EXISTS on the other: p50 ${p50.toFixed(1)} ms, p95 ${p95.toFixed(1)} ms; on the same one p95 ${busy.toFixed(1)} ms`,
+    `delivery on one instance to EXISTS on the other: p50 ${p50.toFixed(1)} ms, p95 ${p95.toFixed(1)} ms; a whole delivery on the same one ${usual.toFixed(1)} ms`,
   );
-  // Where the same instance takes its time, too, the machine is busy with others: that is not the bus's.
-  assert.ok(p95 < 250 + 4 * busy, `p95 ${p95} ms, within one instance ${busy} ms`);
+  // On a machine where a delivery takes many times the usual 5 ms, others have its processors.
+  assert.ok(p95 < Math.max(250, 10 * usual), `p95 ${p95} ms, a delivery takes ${usual} ms`);
 });
 
 test('what one instance has acknowledged the next command on the other sees; changes of the account too', async (t) => {
