@@ -26,16 +26,17 @@ const OCTETS_OF_DATE = 45;
 const OCTETS_OF_CHANGE = 400;
 
 interface Away {
-  readonly imap: ImapScript;
+  /** A session of somebody at home; a new one each time, as a first sync may take longer than an idle session lives. */
+  readonly home: () => Promise<ImapScript>;
   readonly proxy: CountingProxy;
   readonly folder: string;
 }
 
 async function start(t: TestContext): Promise<Away> {
   const server = await startServer(t, { accounts: { [USER]: PASSWORD } });
-  const imap = await ImapScript.login(t, server.port('imap'), USER, PASSWORD);
-  await fillMailbox(imap, 'big', MESSAGES);
-  return { imap, proxy: await CountingProxy.start(t, server.port('imap')), folder: await temporaryFolder(t) };
+  const home = () => ImapScript.login(t, server.port('imap'), USER, PASSWORD);
+  await fillMailbox(await home(), 'big', MESSAGES);
+  return { home, proxy: await CountingProxy.start(t, server.port('imap')), folder: await temporaryFolder(t) };
 }
 
 /** Runs it, and says how long it took and what it heard. */
@@ -70,7 +71,7 @@ function assertSynchronised(found: { readonly messages: number; readonly flagged
 test(`mbsync catches up with ${CHANGES} changes`, { timeout: TIMEOUT_MS }, async (t) => {
   if (!needsProgram(t, 'mbsync', 'isync')) return;
   const away = await start(t);
-  const { imap, proxy, folder } = away;
+  const { home, proxy, folder } = away;
   await mkdir(join(folder, 'mail'));
   const config = join(folder, 'mbsyncrc');
   await writeFile(
@@ -102,7 +103,7 @@ SyncState *
   );
   const sync = () => mustRun('mbsync', ['-c', config, 'big'], { env: { HOME: folder }, timeoutMs: TIMEOUT_MS });
   await measured(t, away, 'mbsync, first sync', sync);
-  await changeTen(imap, 'big', MESSAGES);
+  await changeTen(await home(), 'big', MESSAGES);
   const { octets } = await measured(t, away, `mbsync, ${CHANGES} changes`, sync);
   assertSynchronised(await maildir(join(folder, 'mail', 'big')), 1);
   assert.ok(octets < OCTETS_AROUND + MESSAGES * OCTETS_OF_FLAGS + CHANGES * OCTETS_OF_CHANGE, `${octets} octets`);
@@ -112,7 +113,7 @@ SyncState *
 test(`offlineimap catches up with ${CHANGES} changes`, { timeout: 2 * TIMEOUT_MS }, async (t) => {
   if (!needsProgram(t, 'offlineimap', 'offlineimap3')) return;
   const away = await start(t);
-  const { imap, proxy, folder } = away;
+  const { home, proxy, folder } = away;
   const config = join(folder, 'offlineimaprc');
   await writeFile(
     config,
@@ -141,7 +142,7 @@ folderfilter = lambda name: name == 'big'
   );
   const sync = () => mustRun('offlineimap', ['-o', '-u', 'quiet', '-c', config], { env: { HOME: folder }, timeoutMs: 2 * TIMEOUT_MS });
   await measured(t, away, 'offlineimap, first sync', sync);
-  await changeTen(imap, 'big', MESSAGES);
+  await changeTen(await home(), 'big', MESSAGES);
   const { octets, asked } = await measured(t, away, `offlineimap, ${CHANGES} changes`, sync);
   assertSynchronised(await maildir(join(folder, 'mail', 'big')), 1);
   const ofEach = OCTETS_OF_FLAGS + OCTETS_OF_DATE;
@@ -157,7 +158,7 @@ for (const [extension, settings] of [
     if (!needsProgram(t, 'neomutt')) return;
     if (!needsProgram(t, 'script', 'bsdutils')) return; // it wants a terminal
     const away = await start(t);
-    const { imap, proxy, folder } = away;
+    const { home, proxy, folder } = away;
     const base = `imap://127.0.0.1:${proxy.port}`;
     const config = join(folder, 'neomuttrc');
     const log = join(folder, 'listed');
@@ -181,7 +182,7 @@ push "<limit>~F | ~s ^new$<enter><tag-pattern>~A<enter><tag-prefix><pipe-message
     const listed = async (): Promise<string> => readFile(log, 'latin1');
     const bodies = (text: string, of: RegExp): number => text.match(of)?.length ?? 0;
 
-    await flagNine(imap, 'big', MESSAGES);
+    await flagNine(await home(), 'big', MESSAGES);
     await rm(log, { force: true });
     const { octets, asked } = await measured(t, away, `neomutt (${extension}), ${CHANGES} changes`, open);
     assert.match(asked, extension === 'QRESYNC' ? /\(CHANGEDSINCE \d+ VANISHED\)/ : /\(CHANGEDSINCE \d+\)/);
@@ -192,7 +193,7 @@ push "<limit>~F | ~s ^new$<enter><tag-pattern>~A<enter><tag-prefix><pipe-message
     assert.ok(octets < OCTETS_AROUND + (extension === 'QRESYNC' ? 0 : all) + CHANGES * OCTETS_OF_CHANGE, `${octets} octets for ${asked}`);
 
     // After VANISHED (EARLIER) this neomutt counts sequence numbers wrongly, sees it, and asks for the flags of all.
-    await changeTen(imap, 'big', MESSAGES);
+    await changeTen(await home(), 'big', MESSAGES);
     await rm(log, { force: true });
     const after = await measured(t, away, `neomutt (${extension}), ${CHANGES} changes, 3 of them expunges`, open);
     assert.equal(bodies(await listed(), /^body \d+\r?$/gm), 9 + 6);
@@ -203,9 +204,9 @@ push "<limit>~F | ~s ^new$<enter><tag-pattern>~A<enter><tag-prefix><pipe-message
 
 test(`imaplib and curl catch up with ${CHANGES} changes by CHANGEDSINCE`, { timeout: TIMEOUT_MS }, async (t) => {
   const away = await start(t);
-  const { imap, proxy } = away;
-  const { modSeq } = await versionOf(imap, 'big');
-  const { flagged, gone } = await changeTen(imap, 'big', MESSAGES);
+  const { home, proxy } = away;
+  const { modSeq } = await versionOf(await home(), 'big');
+  const { flagged, gone } = await changeTen(await home(), 'big', MESSAGES);
   const wanted = [...flagged, MESSAGES + 1];
 
   await t.test('imaplib', async (subtest) => {
