@@ -4,6 +4,9 @@ import { connect, type Socket } from 'node:net';
 import { connect as connectTls, type SecureVersion } from 'node:tls';
 import { constants, createDeflateRaw, createInflateRaw, type DeflateRaw } from 'node:zlib';
 
+/** On the slowest machine something has come by then, or nothing ever will: a test that waits in vain says so rather than hang. */
+const SILENCE_MS = 120_000;
+
 export class WireClient {
   #socket: Socket;
   #deflate: DeflateRaw | undefined;
@@ -66,9 +69,22 @@ export class WireClient {
         return response;
       }
       if (this.#ended) return undefined;
-      await new Promise<void>((resolve) => {
-        this.#waiting = resolve;
-      });
+      await this.#more();
+    }
+  }
+
+  /** @throws Error when nothing comes */
+  async #more(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#waiting = resolve;
+    const timer = setTimeout(
+      () => reject(new Error(`nothing came for ${SILENCE_MS} ms; unread: ${JSON.stringify(this.#text.slice(-200))}`)),
+      SILENCE_MS,
+    );
+    try {
+      await promise;
+    } finally {
+      clearTimeout(timer);
     }
   }
 
