@@ -483,6 +483,7 @@ async function throughputCase(t: TestContext, database: MariaDb): Promise<void> 
   const first = performance.now();
   assert.match(await login(t, server, 'ada@a.example'), /^OK/);
   const firstMs = performance.now() - first;
+  for (const _ of server.instances.slice(1)) assert.match(await login(t, server, 'ada@a.example'), /^OK/); // each remembers for itself
   const times: number[] = [];
   const started = performance.now();
   let left = 600;
