@@ -143,6 +143,7 @@ export class SelectedMailbox implements MailboxListener {
   rest(): void {
     if (this.#isResting || this.#isLost || this.#waking !== undefined) return;
     this.#isResting = true;
+    this.decodePlaces = undefined;
     this.#open.rest();
   }
 
