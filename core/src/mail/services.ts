@@ -194,6 +194,8 @@ export interface OpenContent {
   requireReadable(): void;
   /** The octets [from, to) when they are in memory anyway, else `undefined`: use `read`. */
   bytes(from: number, to: number): Uint8Array | undefined;
+  /** The same in the pieces in which they lie, none of them copied. */
+  pieces(from: number, to: number): readonly Uint8Array[] | undefined;
   /** Loads only the segments it needs. @throws MailError damaged */
   read(from: number, to: number, signal: AbortSignal, options?: ReadOptions): AsyncIterable<Uint8Array>;
 }

@@ -91,9 +91,12 @@ export function writeOctets(
   to: number,
   signal: AbortSignal,
 ): undefined | Promise<void> {
-  const octets = from === to ? new Uint8Array(0) : content.bytes(from, to);
-  if (octets !== undefined) {
-    writeLiteral(respond, label, octets);
+  const pieces = content.pieces(from, to);
+  if (pieces !== undefined) {
+    let length = 0;
+    for (const piece of pieces) length += piece.length;
+    respond.lines(length === 0 ? `${label} ""` : `${label} {${length}}\r\n`);
+    for (const piece of pieces) respond.bytes(piece);
     return;
   }
   respond.lines(`${label} {${to - from}}\r\n`);

@@ -201,10 +201,16 @@ class StoredMessage implements OpenContent {
   }
 
   bytes(from: number, to: number): Uint8Array | undefined {
+    const pieces = this.pieces(from, to);
+    if (pieces === undefined) return undefined;
+    return pieces.length > 1 ? Buffer.concat(pieces) : (pieces[0] ?? EMPTY);
+  }
+
+  pieces(from: number, to: number): readonly Uint8Array[] | undefined {
     const start = Math.max(0, from);
     const end = Math.min(to, this.sizeOctets);
-    if (start >= end) return EMPTY;
-    if (end <= this.head.length) return this.head.subarray(start, end);
+    if (start >= end) return NO_PIECES;
+    if (end <= this.head.length) return [this.head.subarray(start, end)];
     const { bodyOffset, codecs } = this.#content;
     if (codecs.length > 0) return undefined;
     const pieces: Uint8Array[] = [];
@@ -215,8 +221,10 @@ class StoredMessage implements OpenContent {
       if (segment.at !== 'inline' || segment.data === undefined) return undefined;
       pieces.push(segment.data.subarray(Math.max(0, start - at), Math.min(until, end) - at));
     }
-    const [only] = pieces;
-    return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces, end - start);
+    // What is missing is found, and said, by read.
+    let octets = 0;
+    for (const piece of pieces) octets += piece.length;
+    return octets === end - start ? pieces : undefined;
   }
 
   async *read(from: number, to: number, signal: AbortSignal, { lends }: ReadOptions = KEPT): AsyncGenerator<Uint8Array> {
@@ -307,6 +315,7 @@ class StoredMessage implements OpenContent {
 }
 
 const EMPTY = new Uint8Array(0);
+const NO_PIECES: readonly Uint8Array[] = [];
 const KEPT: ReadOptions = { lends: false };
 
 /** Where each segment stands, and what the manifest says of it. */

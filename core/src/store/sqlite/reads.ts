@@ -22,7 +22,8 @@ export function unpackRow(codec: number, data: Uint8Array, size: number): Uint8A
   if (codec !== CODEC_ZSTD) return data;
   let octets: Buffer;
   try {
-    octets = zstdDecompressSync(data, { maxOutputLength: Math.max(1, size) });
+    // One chunk that holds all of it: by default each row would take, and as long as it is cached keep, 64 KiB.
+    octets = zstdDecompressSync(data, { maxOutputLength: Math.max(1, size), chunkSize: Math.max(64, size + 1) });
   } catch (error) {
     throw new StoreDamaged('a compressed row cannot be unpacked', { cause: error });
   }
