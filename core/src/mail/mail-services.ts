@@ -39,8 +39,8 @@ import { type MailResolver, Routes } from './submission/routes.ts';
 import { sendBySmtp } from './submission/smtp-client.ts';
 import { SubmissionService } from './submission/submission-service.ts';
 
-/** Plain contents that were lately opened. */
-const CONTENT_CACHE_OCTETS = 16 * 1024 * 1024;
+/** Plain contents that were lately opened: some 3,000 ordinary messages. */
+const CONTENT_CACHE_OCTETS = 32 * 1024 * 1024;
 
 export interface MailServicesOptions {
   readonly store: Store;
