@@ -29,6 +29,8 @@ interface House {
   /** The one that dies; undefined while it is dead. */
   a: TestServer;
   readonly b: TestServer;
+  /** Each has names of its own. */
+  tries: number;
   readonly restart: () => Promise<TestServer>;
   readonly fsck: () => Promise<void>;
 }
@@ -42,8 +44,10 @@ interface Work {
 }
 
 test('a delivery with an attachment', async (t) => {
+  const house = await startHouse(t);
+  if (house === undefined) return;
   const messages = new Map<number, Buffer>();
-  await atEveryWrite(t, 6, {
+  await atEveryWrite(house, t.name, 6, {
     async prepare(_house, n) {
       const message = Buffer.from(
         `Subject: delivery ${n}\r\nMessage-ID: <${n}@example.org>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhello ${n}\r\n` +
@@ -68,7 +72,9 @@ test('a delivery with an attachment', async (t) => {
 });
 
 test('COPY, MOVE, STORE and RENAME', async (t) => {
-  await atEveryWrite(t, 1, {
+  const house = await startHouse(t);
+  if (house === undefined) return;
+  await atEveryWrite(house, 'COPY', 1, {
     async prepare(house, n) {
       await fresh(house, n);
       return (a) => commands(a, `from${n}`, 'UID COPY 1:3 to');
@@ -79,7 +85,7 @@ test('COPY, MOVE, STORE and RENAME', async (t) => {
       assert.equal((await subjects(b, `from${n}`)).length, 3);
     },
   });
-  await atEveryWrite(t, 1, {
+  await atEveryWrite(house, 'MOVE', 1, {
     async prepare(house, n) {
       await fresh(house, n);
       return (a) => commands(a, `from${n}`, 'UID MOVE 1:3 to');
@@ -89,7 +95,7 @@ test('COPY, MOVE, STORE and RENAME', async (t) => {
       assert.deepEqual([from.length, to.length].sort(), [0, 3], 'each is in exactly one place, all in the same');
     },
   });
-  await atEveryWrite(t, 1, {
+  await atEveryWrite(house, 'STORE', 1, {
     async prepare(house, n) {
       await fresh(house, n);
       return (a) => commands(a, `from${n}`, 'UID STORE 1:3 +FLAGS (\\Flagged new$keyword)');
@@ -102,7 +108,7 @@ test('COPY, MOVE, STORE and RENAME', async (t) => {
       imap.close();
     },
   });
-  await atEveryWrite(t, 1, {
+  await atEveryWrite(house, 'RENAME', 1, {
     async prepare(house, n) {
       await fresh(house, n);
       return (a) => commands(a, undefined, `RENAME from${n} moved${n}`);
@@ -119,23 +125,20 @@ test('COPY, MOVE, STORE and RENAME', async (t) => {
 /* ── How they are done ── */
 
 /** Kills at write 1, 2, 3 ... until the work is done before the kill comes; before the write, and after it. */
-async function atEveryWrite(t: TestContext, leastWrites: number, work: Work): Promise<void> {
-  const house = await startHouse(t);
-  if (house === undefined) return;
+async function atEveryWrite(house: House, name: string, leastWrites: number, work: Work): Promise<void> {
   const killed: string[] = [];
   let longestMs = 0;
-  let n = 0;
   for (const side of ['before', 'after'] as const satisfies readonly StepSide[]) {
     for (let at = 1; ; at += 1) {
       assert.ok(at <= MOST_WRITES, 'the work never ends by itself');
-      n += 1;
+      const n = ++house.tries;
       const { proxy, a, b } = house;
       const ask = await work.prepare(house, n);
       await ready(a);
       const dying = Promise.withResolvers<void>();
       let command = '';
-      proxy.stopAt({ at, side, of: 'writes' }, (name) => {
-        command = name;
+      proxy.stopAt({ at, side, of: 'writes' }, (reached) => {
+        command = reached;
         dying.resolve(a.kill().then(() => undefined));
       });
       // Without a kill the asker hears OK; with one its connection ends.
@@ -158,13 +161,9 @@ async function atEveryWrite(t: TestContext, leastWrites: number, work: Work): Pr
     }
   }
   await house.fsck();
-  console.error(
-    `${t.name}: ${killed.length} kills (${killed.join(', ')}); the other went on within ${longestMs.toFixed(0)} ms, fsck clean`,
-  );
+  console.error(`${name}: ${killed.length} kills (${killed.join(', ')}); the other went on within ${longestMs.toFixed(0)} ms, fsck clean`);
   assert.ok(killed.length >= 2 * leastWrites, `${killed.length} kills`);
   assert.ok(longestMs < GOES_ON_MS, `${longestMs} ms`);
-  house.a.signal('SIGKILL');
-  house.b.signal('SIGKILL');
 }
 
 async function startHouse(t: TestContext): Promise<House | undefined> {
@@ -190,7 +189,7 @@ async function startHouse(t: TestContext): Promise<House | undefined> {
   const fsck = async (): Promise<void> => {
     await mustRun(process.execPath, [MAIN, 'fsck', '--config', join(dataB, 'pochard.yaml'), '--data', dataB]);
   };
-  return { proxy, a: await restart(), b, restart, fsck };
+  return { proxy, a: await restart(), b, tries: 0, restart, fsck };
 }
 
 function login(server: TestServer): Promise<ImapScript> {
