@@ -13,7 +13,7 @@ import { mailboxRef, messageRef } from '../sdk-values.ts';
 import { parseSource } from './parsed-source.ts';
 
 const corpus = join(import.meta.dirname, '../../../../../shared/corpus/messages');
-const columns: readonly MetaColumn[] = ['envelope', 'structure', 'body', 'preview', 'sentAt', 'head', 'parts'];
+const columns: readonly MetaColumn[] = ['envelope', 'structure', 'body', 'preview', 'sentAt', 'head', 'parts', 'headText'];
 const all = runOf(1, 0xffff_ffff);
 
 /** With numbers in it, so that no two blocks are alike. */
@@ -271,6 +271,7 @@ for (const [name, plugins] of [
       }
       const [meta] = await access.content.meta([id], columns);
       assert.equal(meta?.preview, raw.length === 0 ? '' : raw.length < 100 ? 'canary' : 'hello canary');
+      assert.equal(meta?.headText, Buffer.from(content.head).toString('latin1'));
     }
     // What lies there shows nothing of sealed mail.
     if (name === 'compressed') return;
