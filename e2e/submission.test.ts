@@ -60,8 +60,9 @@ async function messagesOf(t: TestContext, server: TestServer, username: string, 
 async function untilQueueIs(
   server: TestServer,
   count: number,
+  withinMs = 20_000,
 ): Promise<readonly { readonly id: string; readonly recipients: readonly { readonly address: string; readonly reply?: string }[] }[]> {
-  const end = Date.now() + 20_000;
+  const end = Date.now() + withinMs;
   for (;;) {
     const { messages } = (await (await server.api('GET', '/v1/queue')).json()) as { messages: [] };
     if (messages.length === count) return messages;
@@ -308,21 +309,25 @@ test('what cannot be delivered for its whole life comes back', async (t) => {
   await untilQueueIs(server, 0);
 });
 
-test('killed while it sends, it goes on after the start: each acknowledged message arrives, here and there', async (t) => {
+test('killed while it sends, it goes on after the start: each acknowledged message arrives, here and there', {
+  timeout: 300_000,
+}, async (t) => {
   const sink = await openSink(t);
   const data = await temporaryFolder(t);
   let server = await house(t, sink, { data });
   const acknowledged = new Set<string>();
-  let kills = 0;
-  for (let round = 0; round < 4; round += 1) {
+  // Where the lease of the dead has to end first, each round takes half a minute.
+  const rounds = isDistributed ? 2 : 4;
+  for (let round = 0; round < rounds; round += 1) {
     const killAt = 5 + round * 9;
     let count = 0;
+    const killed = Promise.withResolvers<number | null>();
     sink.behaviour = {
       data: () => {
         count += 1;
         if (count === killAt) {
-          kills += 1;
-          return server.kill().then(() => 'ok' as const); // taken, but nobody hears of it
+          killed.resolve(server.kill());
+          return killed.promise.then(() => 'ok' as const); // taken, but nobody hears of it
         }
         return 'ok';
       },
@@ -335,8 +340,9 @@ test('killed while it sends, it goes on after the start: each acknowledged messa
         if (reply?.code === 250) acknowledged.add(id);
       }
     });
+    // The clients may be done long before so much of it was sent on.
     await Promise.allSettled(clients);
-    if (server.child.signalCode === null) await server.kill();
+    await killed.promise;
     server = await startServer(t, {
       data,
       config: {
@@ -346,7 +352,7 @@ test('killed while it sends, it goes on after the start: each acknowledged messa
     });
   }
   sink.behaviour = {};
-  await untilQueueIs(server, 0);
+  await untilQueueIs(server, 0, 120_000);
   const there = sink.taken.map(({ raw }) => /Message-ID: <([^>]+)>/.exec(raw)?.[1]);
   const imap = await ImapScript.login(t, server.port('imap'), BEA, PASSWORD);
   await imap.command('SELECT INBOX');
@@ -354,10 +360,10 @@ test('killed while it sends, it goes on after the start: each acknowledged messa
   const here = [...untagged.join('\n').matchAll(/Message-ID: <([^>]+)>/g)].map((match) => match[1]);
   const twice = there.length - new Set(there).size;
   console.error(
-    `${acknowledged.size} acknowledged over ${kills} kills: ${new Set(there).size} there (${twice} twice), ${new Set(here).size} here (${here.length - new Set(here).size} twice)`,
+    `${acknowledged.size} acknowledged over ${rounds} kills: ${new Set(there).size} there (${twice} twice), ${new Set(here).size} here (${here.length - new Set(here).size} twice)`,
   );
   for (const id of acknowledged) assert(there.includes(id) && here.includes(id), `${id} is lost`);
-  assert(kills >= 2 && acknowledged.size > 10);
+  assert(acknowledged.size > 10);
   assert.equal(new Set(here).size, here.length, 'a delivery here is made once');
   assert.equal(await server.stop(), 0);
   const checked = await runProgram(process.execPath, [
