@@ -182,10 +182,10 @@ class ServerParts implements RunningServer {
     await this.#listen('imap', (connection) => imap.serve(connection), { refusalLine: () => imap.refusalLine(), halfOpen: 'allow' });
   }
 
-  async #openLmtp(): Promise<void> {
+  #maildropOptions(): Omit<LmtpOptions, 'wheel'> {
     const { config, log } = this.#options;
     const { limits } = config;
-    const options: LmtpOptions = {
+    return {
       hostname: this.mail.hostname,
       delivery: this.mail.services.delivery,
       spool: this.mail.services.spool,
@@ -196,30 +196,23 @@ class ServerParts implements RunningServer {
         idleMs: limits.smtpIdleTimeMs,
       },
       log,
-      wheel: this.#wheel,
     };
+  }
+
+  async #openLmtp(): Promise<void> {
+    const options: LmtpOptions = { ...this.#maildropOptions(), wheel: this.#wheel };
     await this.#listen('lmtp', (connection) => new LmtpConnection(options, connection), { refusalLine: () => TOO_MANY, halfOpen: 'allow' });
   }
 
   async #openSmtp(): Promise<void> {
-    const { config, log } = this.#options;
-    const { limits } = config;
+    const { config } = this.#options;
     for (const [index, { tls }] of config.smtp.listeners.entries()) {
       const material = tls === 'none' ? undefined : this.#tls?.material;
       const drop = createMaildrop({
         listener: 'smtp',
         tls,
         ...(material === undefined ? {} : { certificate: { key: material.key, cert: material.certificate } }),
-        hostname: this.mail.hostname,
-        delivery: this.mail.services.delivery,
-        spool: this.mail.services.spool,
-        limits: {
-          messageOctets: limits.messageOctets,
-          recipients: limits.smtpRecipients,
-          commandLineOctets: limits.smtpCommandLineOctets,
-          idleMs: limits.smtpIdleTimeMs,
-        },
-        log,
+        ...this.#maildropOptions(),
       });
       this.#tls?.onReplace(({ key, certificate }) => drop.useCertificate({ key, cert: certificate }));
       this.#maildrops.push(drop);

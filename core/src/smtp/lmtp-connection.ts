@@ -4,31 +4,16 @@
  */
 import type { Socket } from 'node:net';
 import { MailError } from '../mail/errors.ts';
-import type { Delivery, DeliveryOutcome, DeliverySession, MessageSource, Recipient, Spool } from '../mail/services.ts';
+import type { DeliveryOutcome, DeliverySession, MessageSource, Recipient } from '../mail/services.ts';
 import { type Connection, LAST_WORDS_MS, type Session } from '../net/connection.ts';
 import type { TimerOwner, TimerWheel, WheelTimer } from '../net/timer-wheel.ts';
 import { IncomingData } from './incoming-data.ts';
 import { type MailArguments, readMailArguments } from './mail-arguments.ts';
+import type { MaildropOptions } from './maildrop.ts';
 import { type Reply, replyTo } from './replies.ts';
 
-export interface LmtpOptions {
-  readonly hostname: string;
-  readonly delivery: Delivery;
-  readonly spool: Spool;
-  readonly limits: {
-    readonly messageOctets: number;
-    readonly recipients: number;
-    readonly commandLineOctets: number;
-    /** Silence, in ms, after which the connection ends (RFC 5321 §4.5.3.2.7). */
-    readonly idleMs: number;
-  };
-  readonly log: LmtpLog;
+export interface LmtpOptions extends Pick<MaildropOptions, 'hostname' | 'delivery' | 'spool' | 'limits' | 'log'> {
   readonly wheel: TimerWheel;
-}
-export interface LmtpLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
 }
 
 interface Transaction {
