@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Base64Analyser, type Base64Recipe, decodeRecipe, encodeBase64Range, encodedOctets, encodeRecipe } from './base64-recipe.ts';
+import { decodedRange, encodeBase64Pieces, encodeBase64Range } from './base64-range.ts';
+import { Base64Analyser, type Base64Recipe, decodeRecipe, encodedOctets, encodeRecipe } from './base64-recipe.ts';
 
 function encode(octets: Uint8Array, lineLength: number, trailingCrlfs: number): Buffer {
   const text = Buffer.from(octets).toString('base64');
@@ -68,6 +69,46 @@ test('a recipe is found for what encoders write, and gives every range of the or
         assert.deepEqual(await range(octets, recipe, 0, body.length, size), body);
         const [from, to] = [Math.min(...bounds), Math.max(...bounds)];
         assert.deepEqual(await range(octets, recipe, from, to, size), body.subarray(from, to));
+      },
+    ),
+    { numRuns: 2_000 },
+  );
+});
+
+test('a body with a wrong octet somewhere has no recipe, or one that gives the wrong octet back', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uint8Array({ minLength: 1, maxLength: 3_000 }),
+      fc.constantFrom(4, 60, 76),
+      fc.integer({ min: 1, max: 4_000 }),
+      fc.array(fc.tuple(fc.nat({ max: 4_000 }), fc.constantFrom(...'-_=+/A \r\n\t\0\u00ff')), { minLength: 1, maxLength: 3 }),
+      async (octets, lineLength, size, changes) => {
+        const body = encode(octets, lineLength, 1);
+        for (const [at, character] of changes) body.write(character, at % body.length, 'latin1');
+        const found = analyse(body, size);
+        if (found !== undefined) assert.deepEqual(await range(found.decoded, found.recipe, 0, body.length, size), body);
+      },
+    ),
+    { numRuns: 2_000 },
+  );
+});
+
+test('a range of decoded octets in memory comes at once, whatever they are cut into', () => {
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ minLength: 1, maxLength: 3_000 }),
+      fc.constantFrom(0, 4, 5, 60, 76),
+      fc.integer({ min: 1, max: 2_000 }),
+      fc.tuple(fc.nat({ max: 4_500 }), fc.nat({ max: 4_500 })),
+      (octets, lineLength, size, bounds) => {
+        const recipe = { lineLength, trailingCrlfs: 2 };
+        const [from, to] = [Math.min(...bounds), Math.max(...bounds)];
+        const [start, stop] = decodedRange(recipe, octets.length, from, to);
+        const pieces: Uint8Array[] = [];
+        for (let at = start; at < stop; at += size) pieces.push(octets.subarray(at, Math.min(stop, at + size)));
+        const runs: Buffer[] = [];
+        encodeBase64Pieces(recipe, octets.length, pieces, from, to, (run) => runs.push(Buffer.from(run)));
+        assert.deepEqual(Buffer.concat(runs), encode(octets, lineLength, 2).subarray(from, to));
       },
     ),
     { numRuns: 2_000 },

@@ -1,6 +1,7 @@
 /** Parts that lie decoded: what a blob holds, and how the octets of the message are made of it (mime/base64-recipe). */
 import type { ByteRange } from '@pochard/plugin-sdk';
-import { Base64Analyser, type Base64Recipe, decodeRecipe, encodeBase64Range, encodeRecipe } from '../../mime/base64-recipe.ts';
+import { encodeBase64Range } from '../../mime/base64-range.ts';
+import { Base64Analyser, type Base64Recipe, decodeRecipe, encodeRecipe } from '../../mime/base64-recipe.ts';
 import { Base64Decoder } from '../../mime/transfer-encoding.ts';
 import { MailError } from '../errors.ts';
 import { cut } from './codecs.ts';
@@ -48,9 +49,9 @@ export class Base64Stream {
     this.#body = body;
   }
 
-  /** Once. @throws Error with `hasFailed` set: what was read so far is worth nothing */
+  /** Once; a chunk is the reader's only until it asks for the next. @throws Error with `hasFailed` set: what was read so far is worth nothing */
   async *open(): AsyncGenerator<Uint8Array> {
-    const analyser = new Base64Analyser();
+    const analyser = new Base64Analyser({ lends: true });
     for await (const chunk of this.#body) {
       const decoded = analyser.push(chunk);
       if (decoded === undefined) throw this.#failure();

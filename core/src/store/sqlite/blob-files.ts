@@ -5,12 +5,22 @@ import { isBlobId } from '../blob-id.ts';
 import type { BlobId } from '../store.ts';
 import { StoreDamaged, StoreUnavailable } from '../store.ts';
 
-/** Octets that a read yields at a time. */
+/** Octets that a read yields at a time, and that a read which lends its chunks does: there it is one buffer. */
 const READ_OCTETS = 64 * 1024;
+const LENT_OCTETS = 256 * 1024;
+/** Octets that are written at a time. */
+const WRITE_OCTETS = LENT_OCTETS;
 
-/** Buffers of reads that lend their chunks, between two of them: fresh ones would each bring the next full garbage collection nearer. */
+/** Buffers of 256 KiB between two reads or writes: fresh ones would each bring the next full garbage collection nearer. */
 const spareBuffers: Buffer[] = [];
 const SPARE_BUFFERS = 16;
+
+function takeBuffer(): Buffer {
+  return spareBuffers.pop() ?? Buffer.allocUnsafeSlow(LENT_OCTETS);
+}
+function giveBuffer(buffer: Buffer): void {
+  if (spareBuffers.length < SPARE_BUFFERS) spareBuffers.push(buffer);
+}
 
 /** Makes the names in a directory durable. */
 export async function syncDirectory(path: string): Promise<void> {
@@ -31,28 +41,36 @@ function asStoreError(error: unknown): unknown {
   return code === 'ENOSPC' || code === 'EDQUOT' ? new StoreUnavailable('the disk is full', { cause: error }) : error;
 }
 
-/** A blob on its way: octets in `blobs/incoming/`, without a name yet. */
+/** A blob on its way: octets in `blobs/incoming/`, without a name yet. While one buffer is written the next is filled. */
 export class IncomingBlob {
   readonly #path: string;
   readonly #handle: FileHandle;
+  #buffer: Buffer | undefined;
+  #filled = 0;
+  /** The write under way; its error is the next caller's. */
+  #writing: Promise<void> = Promise.resolve();
+
   constructor(path: string, handle: FileHandle) {
     this.#path = path;
     this.#handle = handle;
   }
+  /** The octets are copied. */
   async write(octets: Uint8Array): Promise<void> {
-    try {
-      for (let at = 0; at < octets.length; ) {
-        const { bytesWritten } = await this.#handle.write(octets, at);
-        at += bytesWritten;
-      }
-    } catch (error) {
-      throw asStoreError(error);
+    for (let at = 0; at < octets.length; ) {
+      const buffer = (this.#buffer ??= takeBuffer());
+      const count = Math.min(octets.length - at, WRITE_OCTETS - this.#filled);
+      buffer.set(octets.subarray(at, at + count), this.#filled);
+      this.#filled += count;
+      at += count;
+      if (this.#filled === WRITE_OCTETS) await this.#flush();
     }
   }
   /** Durable under its name when it resolves. */
   async keepAs(target: string): Promise<void> {
     try {
-      await this.#handle.sync();
+      await this.#flush();
+      await this.#writing;
+      await this.#handle.datasync(); // its size too; the times do not matter
       await this.#handle.close();
       const folder = dirname(target);
       const made = await mkdir(folder, { recursive: true });
@@ -70,10 +88,40 @@ export class IncomingBlob {
   }
   /** Safe to call twice. */
   async discard(): Promise<void> {
+    // A write into a file that goes away may fail as it likes.
+    await Promise.allSettled([this.#writing]);
+    if (this.#buffer !== undefined) giveBuffer(this.#buffer);
+    this.#buffer = undefined;
+    this.#filled = 0;
     await this.#handle.close();
     await rm(this.#path, { force: true });
   }
+
+  /** Begins to write what is there, behind the write under way. */
+  async #flush(): Promise<void> {
+    const buffer = this.#buffer;
+    if (buffer === undefined) return;
+    try {
+      await this.#writing;
+    } catch (error) {
+      throw asStoreError(error);
+    }
+    this.#buffer = undefined;
+    const octets = this.#filled;
+    this.#filled = 0;
+    this.#writing = this.#writeAll(buffer, octets).finally(() => giveBuffer(buffer));
+    this.#writing.catch(seenLater);
+  }
+  async #writeAll(buffer: Buffer, octets: number): Promise<void> {
+    for (let at = 0; at < octets; ) {
+      const { bytesWritten } = await this.#handle.write(buffer, at, octets - at);
+      at += bytesWritten;
+    }
+  }
 }
+
+/** Who writes next, or keeps the file, awaits the same promise. */
+function seenLater(): void {}
 
 /** Blobs from 256 KiB: `blobs/ab/cd/<id>`, written beside, synced, renamed, the folder synced: all before the row that names them. */
 export class BlobFiles {
@@ -124,11 +172,11 @@ export class BlobFiles {
     } catch (error) {
       throw codeOf(error) === 'ENOENT' ? new StoreDamaged(`the file of blob ${id} is gone`, { cause: error }) : error;
     }
-    const lent = lends ? (spareBuffers.pop() ?? Buffer.allocUnsafeSlow(READ_OCTETS)) : undefined;
+    const lent = lends ? takeBuffer() : undefined;
     try {
       for (let at = from; at < to; ) {
         signal.throwIfAborted();
-        const length = Math.min(READ_OCTETS, to - at);
+        const length = Math.min(lends ? LENT_OCTETS : READ_OCTETS, to - at);
         const octets = lent ?? Buffer.allocUnsafeSlow(length);
         const { bytesRead } = await handle.read(octets, 0, length, at);
         if (bytesRead === 0) throw new StoreDamaged(`the file of blob ${id} is too short`);
@@ -136,7 +184,7 @@ export class BlobFiles {
         yield octets.subarray(0, bytesRead);
       }
     } finally {
-      if (lent !== undefined && spareBuffers.length < SPARE_BUFFERS) spareBuffers.push(lent);
+      if (lent !== undefined) giveBuffer(lent);
       await handle.close();
     }
   }
