@@ -31,6 +31,7 @@ import {
   type TrueMailbox,
   type TrueMessage,
   type Truth,
+  uidSet,
 } from './truth.ts';
 
 export interface ModelTransport {
@@ -68,6 +69,8 @@ const SNAPSHOTS = 60;
 const PROGRESS_STEPS = 500;
 /** Most commands of each session in a storm. */
 const STORM = 12;
+/** Octets of a set in a command. */
+const LONGEST_SET = 30_000;
 
 interface Snapshot {
   readonly highestModSeq: number;
@@ -392,8 +395,10 @@ class ModelRun {
     if (session === undefined) return;
     await this.#catchUp(session); // what is told before [CLOSED] is of the mailbox before
     const uids = snapshot.messages.map(({ uid }) => uid);
-    const known = this.#dice.next() < 0.5 || uids.length === 0 ? '' : ` ${uids.join(',')}`;
-    const match = known !== '' && !session.modes.uidOnly && this.#dice.next() < 0.5 ? ` (1:${uids.length} ${uids.join(',')})` : '';
+    const set = uidSet(uids);
+    // Twice in a line, which the server reads up to `limits.imapLineOctets`.
+    const known = this.#dice.next() < 0.5 || uids.length === 0 || set.length > LONGEST_SET ? '' : ` ${set}`;
+    const match = known !== '' && !session.modes.uidOnly && this.#dice.next() < 0.5 ? ` (1:${uids.length} ${set})` : '';
     await this.#selectFrom(session, name, box, snapshot, `${known}${match}`);
   }
 

@@ -46,6 +46,18 @@ export function idOf(date: string): number {
   );
 }
 
+/** Rising UIDs as a set with ranges. */
+export function uidSet(uids: readonly number[]): string {
+  const ranges: string[] = [];
+  for (let from = 0; from < uids.length; ) {
+    let to = from;
+    while (uids[to + 1] === (uids[to] ?? 0) + 1) to += 1;
+    ranges.push(from === to ? `${uids[from]}` : `${uids[from]}:${uids[to]}`);
+    from = to + 1;
+  }
+  return ranges.join(',');
+}
+
 export function flagText(flags: Iterable<string>): string {
   return [...new Set(flags)]
     .filter((flag) => flag !== '' && flag !== '\\Recent')
