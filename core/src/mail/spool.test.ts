@@ -4,6 +4,8 @@ import { mkdtemp, open, readdir, readFile, rm, unlink, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { collect } from './mail-test-host.ts';
 import type { MessageSource } from './services.ts';
 import { MEMORY_OCTETS, openSpool, type SpoolOptions } from './spool.ts';
@@ -175,4 +177,35 @@ test('50 messages of 10 MB at once stay within a fixed memory', async (t) => {
   for await (const chunk of first.open()) seen.update(chunk);
   assert.equal(seen.digest('hex'), expected);
   await Promise.all(sources.map((source) => source.dispose()));
+});
+
+test('a message that came as single octets takes about its size in memory, not a Buffer for each', async (t) => {
+  const spool = await spoolIn(t);
+  setFlagsFromString('--expose-gc');
+  const collectGarbage: () => void = runInNewContext('gc');
+  const used = (): number => {
+    collectGarbage();
+    const { heapUsed, external } = process.memoryUsage();
+    return heapUsed + external;
+  };
+  const before = used();
+  let most = 0;
+  async function* octetByOctet(): AsyncGenerator<Uint8Array> {
+    // As a socket does it: each with memory of its own.
+    for (let n = 0; n < 200_000; n += 1) yield Buffer.allocUnsafeSlow(1).fill(0x61);
+    most = used() - before;
+  }
+  const source = await spool.receive(octetByOctet(), noLimit);
+  assert.equal((await octets(source)).toString(), 'a'.repeat(200_000));
+  assert.ok(most < 8 * 1_048_576, `${most} octets in use`);
+  await source.dispose();
+});
+
+test('small and large pieces in turn keep their order', async (t) => {
+  const spool = await spoolIn(t);
+  const text = lines(20_000);
+  async function* uneven(): AsyncGenerator<Uint8Array> {
+    for (let at = 0, size = 1; at < text.length; at += size, size = (size * 7 + 1) % 9_001) yield text.subarray(at, at + size);
+  }
+  assert.ok((await octets(await spool.receive(uneven(), noLimit))).equals(text));
 });

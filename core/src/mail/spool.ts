@@ -16,6 +16,8 @@ const ROOMY_OCTETS = 2 * 1024 * 1024;
 /** Octets of a read or write of a spool file: small, as 50 big deliveries do it at once. */
 const BLOCK_OCTETS = 64 * 1024;
 const AES_BLOCK = 16;
+/** Pieces below this are copied together: one that came as single octets would take a hundred times its size. */
+const SMALL_OCTETS = 4 * 1024;
 
 /** What the spool needs of a file; a test puts a full disk here. */
 export interface SpoolFile {
@@ -72,8 +74,8 @@ class DiskSpool implements Spool {
   ): Promise<MessageSource> {
     const { limitOctets, signal, lineEnds = 'normalise' } = options;
     const crlf = new CrlfNormaliser();
-    let chunks: Uint8Array[] = [];
-    let held = 0; // octets in `chunks`, taken from the budget
+    const memory = new HeldChunks();
+    let held = 0; // octets in `memory`, taken from the budget
     let total = 0;
     let file: SpoolWriter | undefined;
     const give = () => {
@@ -87,14 +89,13 @@ class DiskSpool implements Spool {
       if (file === undefined) {
         const most = this.#memoryLeft * 2 > this.#budget ? ROOMY_OCTETS : MEMORY_OCTETS;
         if (total <= most && this.#memoryLeft >= chunk.length) {
-          chunks.push(chunk);
+          memory.push(chunk);
           held += chunk.length;
           this.#memoryLeft -= chunk.length;
           return;
         }
         file = await SpoolWriter.open(this.#directory, this.#openFile);
-        for (const early of chunks) await file.write(early);
-        chunks = [];
+        for (const early of memory.take()) await file.write(early);
         give();
       }
       await file.write(chunk);
@@ -106,6 +107,7 @@ class DiskSpool implements Spool {
       }
       signal.throwIfAborted();
       if (file !== undefined) return await file.finish();
+      const chunks = memory.take();
       const [first] = chunks;
       const bytes = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, total);
       // The source owns this share of the budget until it is disposed of.
@@ -116,6 +118,40 @@ class DiskSpool implements Spool {
       await file?.abandon();
       throw spoolError(error);
     }
+  }
+}
+
+/** Chunks in their order; small ones share pages. */
+class HeldChunks {
+  #chunks: Uint8Array[] = [];
+  #page: Buffer | undefined;
+  #filled = 0;
+
+  push(chunk: Uint8Array): void {
+    if (chunk.length >= SMALL_OCTETS) {
+      this.#endPage();
+      this.#chunks.push(chunk);
+      return;
+    }
+    if (this.#page !== undefined && this.#filled + chunk.length > this.#page.length) this.#endPage();
+    this.#page ??= Buffer.allocUnsafeSlow(4 * SMALL_OCTETS);
+    this.#page.set(chunk, this.#filled);
+    this.#filled += chunk.length;
+  }
+
+  take(): Uint8Array[] {
+    this.#endPage();
+    return this.#chunks.splice(0);
+  }
+
+  #endPage(): void {
+    // What is little gets a buffer of its own size: small and large chunks in turn would leave a page for each.
+    if (this.#page !== undefined)
+      this.#chunks.push(
+        this.#filled * 2 < this.#page.length ? Buffer.from(this.#page.subarray(0, this.#filled)) : this.#page.subarray(0, this.#filled),
+      );
+    this.#page = undefined;
+    this.#filled = 0;
   }
 }
 

@@ -71,3 +71,12 @@ test('any message, stuffed and cut anywhere, comes back', () => {
     }),
   );
 });
+
+test('lines that all begin with a dot are one piece, not one each', () => {
+  const pieces: Buffer[] = [];
+  const reader = new DataReader((piece) => pieces.push(piece));
+  const step = reader.push(Buffer.from(`${'..\r\n'.repeat(10_000)}.\r\nrest`));
+  assert.ok(pieces.length <= 2, `${pieces.length} pieces`);
+  assert.equal(Buffer.concat(pieces).toString(), '.\r\n'.repeat(10_000));
+  assert.deepEqual(step, { state: 'end', rest: Buffer.from('rest') });
+});

@@ -35,6 +35,9 @@ export class DataReader {
     const chunk = this.#withTail(input);
     const crDot = chunk.indexOf(CR_DOT);
     let from = 0;
+    /** All before `from`, once a dot was taken out: one piece a chunk, however many lines begin with a dot. */
+    let unstuffed: Buffer | undefined;
+    let length = 0;
     for (let lf = chunk.indexOf(LF); lf !== -1; lf = chunk.indexOf(LF, lf + 1)) {
       if (chunk[lf + 1] !== DOT) continue;
       if (crDot !== -1 && crDot < lf) return { state: 'violation' };
@@ -46,15 +49,16 @@ export class DataReader {
         const last = chunk[lf + 3];
         if (last === undefined) break;
         if (last !== LF) return { state: 'violation' };
-        this.#pass(chunk.subarray(from, lf + 1));
+        this.#pass(joined(unstuffed, length, chunk, from, lf + 1));
         return { state: 'end', rest: chunk.subarray(lf + 4) };
       }
-      this.#pass(chunk.subarray(from, lf + 1)); // the dot that follows was added by the client (RFC 5321 §4.5.2)
+      unstuffed ??= Buffer.allocUnsafeSlow(chunk.length);
+      length += chunk.copy(unstuffed, length, from, lf + 1); // the dot that follows was added by the client (RFC 5321 §4.5.2)
       from = lf + 2;
     }
     if (crDot !== -1) return { state: 'violation' };
     const keep = Math.max(from, chunk.length - tailLength(chunk));
-    this.#pass(chunk.subarray(from, keep));
+    this.#pass(joined(unstuffed, length, chunk, from, keep));
     // A copy: the chunk may be large and the tail outlives it.
     this.#tail = keep === chunk.length ? NOTHING : Buffer.from(chunk.subarray(keep));
     return { state: 'more' };
@@ -79,6 +83,12 @@ export class DataReader {
     this.#skip -= piece.length - octets.length;
     if (octets.length > 0) this.#emit(octets);
   }
+}
+
+/** The first `length` octets of `target`, if there is one, and those of the chunk behind them. */
+function joined(target: Buffer | undefined, length: number, chunk: Buffer, from: number, to: number): Buffer {
+  if (target === undefined) return chunk.subarray(from, to);
+  return target.subarray(0, length + chunk.copy(target, length, from, to));
 }
 
 /** Length of the longest end of the chunk that is a beginning of `[CR] LF . [CR]` or of `CR .`. */

@@ -5,6 +5,8 @@ import { MessageData } from './message-data.ts';
 
 /** Held outside of the spool's budget: about what the socket held before. */
 const HELD_OCTETS = 64 * 1024;
+/** A client that sends single octets must not cost a Buffer for each. */
+const HELD_PIECES = 64;
 
 export interface IncomingDataOptions {
   /** Longer messages are read to their end, and refused. */
@@ -49,6 +51,7 @@ export class IncomingData {
     this.#held.push(piece);
     this.#heldOctets += piece.length;
     if (this.#heldOctets > HELD_OCTETS) this.#begin();
+    else if (this.#held.length > HELD_PIECES) this.#held = [Buffer.concat(this.#held, this.#heldOctets)];
   }
 
   #begin(): MessageData {

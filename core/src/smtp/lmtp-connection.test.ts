@@ -209,6 +209,51 @@ test('STARTTLS: what came in clear before and behind it is forgotten', async (t)
   );
 });
 
+test('a client that sends recipients faster than they are looked up waits: what it sends is not gathered here', async (t) => {
+  const { client } = await maildropHouse(t, 'lmtp');
+  const { socket } = await client();
+  const octets = 64 * 1024 * 1024;
+  const line = 'RCPT TO:<slow@example.test>\r\n';
+  socket.removeAllListeners('data');
+  let answered = 0;
+  const enough = new Promise<void>((resolve) =>
+    socket.on('data', (chunk: string) => {
+      answered += chunk.split('550 ').length - 1;
+      if (answered >= 2_000) resolve();
+    }),
+  );
+  socket.write('LHLO c\r\nMAIL FROM:<>\r\n');
+  socket.write(Buffer.from(line.repeat(octets / line.length)));
+  await enough;
+  // What the system holds between the two is far less.
+  assert.ok(socket.writableLength > octets / 2, `${socket.writableLength} octets not taken yet`);
+});
+
+test('STARTTLS: what came in clear while a recipient was looked up is forgotten too', async (t) => {
+  const { client, stored } = await maildropHouse(t, 'lmtp', { terminator: (await openTls(t)).terminator });
+  const plain = await client();
+  await plain.say('LHLO c\r\n');
+  await plain.say('MAIL FROM:<a@example.org>\r\n');
+  plain.socket.setNoDelay(true);
+  plain.socket.write('RCPT TO:<slow@example.test>\r\nSTARTTLS\r\n');
+  plain.socket.write(`LHLO injected\r\nMAIL FROM:<injected@example.org>\r\n${'NOOP\r\n'.repeat(20_000)}`);
+  assert.match(await plain.reply(), /^550 /);
+  assert.match(await plain.reply(), /^220 /);
+  plain.socket.removeAllListeners('data');
+  plain.socket.setEncoding();
+  const secure = connectTls({ socket: plain.socket, rejectUnauthorized: false });
+  secure.on('error', () => undefined); // octets that were on their way are no handshake: the end is as good an answer
+  t.after(() => secure.destroy());
+  let text = '';
+  secure.setEncoding('latin1').on('data', (chunk) => {
+    text += chunk;
+  });
+  secure.on('secureConnect', () => secure.write('RCPT TO:<ada@example.test>\r\nQUIT\r\n'));
+  await once(secure, 'close');
+  assert.doesNotMatch(text, /^250/m);
+  assert.equal(stored.length, 0);
+});
+
 async function openTls(t: TestContext): Promise<Tls> {
   const dataDirectory = await mkdtemp(join(tmpdir(), 'pochard-tls-'));
   t.after(() => rm(dataDirectory, { recursive: true }));

@@ -31,6 +31,7 @@ const NOTHING = Buffer.alloc(0);
 const WAITING_OCTETS = 64 * 1024;
 /** Replies that nobody reads: who sends commands without end and reads nothing is cut off. */
 const UNREAD_OCTETS = 1024 * 1024;
+const GATHERED_REPLIES = 16 * 1024;
 const MAX_BAD_COMMANDS = 20;
 const BEYOND_ASCII = /[^\0-\x7f]/;
 const SIZE = /^\d{1,20}$/;
@@ -80,6 +81,8 @@ export class LmtpConnection implements Session, TimerOwner {
   #lastWords: NodeJS.Timeout | undefined;
   /** A command waits for something: what comes waits too. */
   #isBusy = false;
+  /** The socket is paused until what waits was taken. */
+  #isHeldUp = false;
   #isLeaving = false;
   #hasInputEnded = false;
   #isEnded = false;
@@ -112,7 +115,9 @@ export class LmtpConnection implements Session, TimerOwner {
     if (this.#isBusy) {
       this.#waiting.push(chunk);
       this.#waitingOctets += chunk.length;
-      if (this.#waitingOctets > WAITING_OCTETS) this.#socket.pause();
+      if (this.#input.length + this.#waitingOctets <= WAITING_OCTETS) return;
+      this.#isHeldUp = true;
+      this.#socket.pause();
       return;
     }
     this.#input = this.#input.length === 0 ? chunk : Buffer.concat([this.#input, chunk]);
@@ -152,16 +157,21 @@ export class LmtpConnection implements Session, TimerOwner {
 
   #run(): void {
     try {
-      while (!this.#isBusy && !this.#isEnded && this.#input.length > 0) {
-        if (this.#data !== undefined) this.#takeData(this.#data);
-        else if (!this.#takeLine()) break;
-      }
+      do {
+        while (!this.#isBusy && !this.#isEnded && this.#input.length > 0) {
+          if (this.#data !== undefined) this.#takeData(this.#data);
+          else if (!this.#takeLine()) break;
+        }
+      } while (this.#takeWaiting());
     } catch (error) {
       this.#options.log.error({ session: this.#session.id, err: error }, 'LMTP command failed');
       this.#leave(421, '4.3.0', 'Local error in processing');
     }
-    if (this.#isBusy || this.#isEnded) return;
-    if (this.#hasInputEnded) this.#end();
+    if (this.#isEnded) return;
+    if (this.#isBusy) {
+      // Replies to pipelined commands go out together, but a client that pipelines without end has them too.
+      if (this.#replies.length > GATHERED_REPLIES) this.#flush();
+    } else if (this.#hasInputEnded) this.#end();
     else this.#flush();
   }
   /** The command that ran is done: on with what came meanwhile. */
@@ -172,13 +182,21 @@ export class LmtpConnection implements Session, TimerOwner {
       this.#leave(421, '4.3.2', 'Server shutting down');
       return;
     }
-    if (this.#waiting.length > 0) {
-      this.#input = Buffer.concat([this.#input, ...this.#waiting]);
-      this.#waiting = [];
-      if (this.#waitingOctets > WAITING_OCTETS) this.#socket.resume();
-      this.#waitingOctets = 0;
-    }
     this.#run();
+  }
+  /** All before it was done: a client that sends faster than its commands run waits in its own socket. */
+  #takeWaiting(): boolean {
+    if (this.#isBusy || this.#isEnded || this.#waiting.length === 0) return false;
+    this.#input = Buffer.concat([this.#input, ...this.#waiting]);
+    this.#waiting = [];
+    this.#waitingOctets = 0;
+    this.#goOnReading();
+    return true;
+  }
+  #goOnReading(): void {
+    if (!this.#isHeldUp) return;
+    this.#isHeldUp = false;
+    this.#socket.resume();
   }
 
   #say({ code, enhanced, text }: Reply): void {
@@ -201,6 +219,8 @@ export class LmtpConnection implements Session, TimerOwner {
     this.#flush();
     this.#isEnded = true;
     this.#input = NOTHING;
+    this.#waiting = [];
+    this.#goOnReading();
     this.#data?.gone(new MailError('invalid', 'The connection was ended'));
     // The octets that still come are dropped, so that the client can read the last words; one that reads nothing does not hold the socket.
     const socket = this.#socket;
@@ -343,6 +363,9 @@ export class LmtpConnection implements Session, TimerOwner {
     this.#helo = undefined;
     this.#transaction = undefined;
     this.#input = NOTHING;
+    this.#waiting = [];
+    this.#waitingOctets = 0;
+    this.#isHeldUp = false; // the handshake goes on reading
     this.#socket.off('data', onData);
     this.#socket.off('end', onEnd);
     this.#socket.off('close', onClose);

@@ -17,7 +17,7 @@ interface Stored {
   readonly reversePath: string;
 }
 
-/** Recipients: `unknown*` are refused at RCPT, `full*` after DATA, `down*` temporarily; the rest is kept in `stored`. */
+/** Recipients: `unknown*` are refused at RCPT, `slow*` after a turn of the loop, `full*` after DATA, `down*` temporarily; the rest is kept in `stored`. */
 export interface HouseOptions {
   readonly messageOctets?: number;
   readonly recipients?: number;
@@ -53,6 +53,10 @@ export async function maildropHouse(t: TestContext, protocol: 'smtp' | 'lmtp', o
   };
   const delivery: Delivery = {
     async resolve(address) {
+      if (address.startsWith('slow')) {
+        await new Promise((resolve) => setImmediate(resolve));
+        throw new MailError('no-such-recipient', 'no');
+      }
       if (address.startsWith('unknown')) throw new MailError('no-such-recipient', 'no');
       if (address.startsWith('crash')) throw new Error('secret detail');
       return { address, targets: [] };

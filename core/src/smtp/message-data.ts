@@ -6,6 +6,8 @@ import { EventEmitter } from 'node:events';
 
 /** Octets that wait for the reader before the socket is paused. */
 const HIGH_WATER_OCTETS = 128 * 1024;
+/** More pieces than these that wait are read as one: a reader that waits for each piece of an octet would hold the loop. */
+const MANY_PIECES = 16;
 
 /** Emits `end` when all was read or dropped, `close` once it is of no more use. */
 export class MessageData extends EventEmitter implements AsyncIterable<Buffer> {
@@ -79,7 +81,7 @@ export class MessageData extends EventEmitter implements AsyncIterable<Buffer> {
     this.readableFlowing = false;
     for (;;) {
       if (this.#failure !== undefined) throw this.#failure;
-      const piece = this.#pieces.shift();
+      const piece = this.#takePiece();
       if (piece !== undefined) {
         this.#heldOctets -= piece.length;
         if (this.#heldOctets < HIGH_WATER_OCTETS) this.#tellWriter();
@@ -93,6 +95,10 @@ export class MessageData extends EventEmitter implements AsyncIterable<Buffer> {
     }
   }
 
+  #takePiece(): Buffer | undefined {
+    if (this.#pieces.length <= MANY_PIECES) return this.#pieces.shift();
+    return Buffer.concat(this.#pieces.splice(0), this.#heldOctets);
+  }
   #end(): void {
     if (this.readableEnded || this.destroyed) return;
     this.readable = false;
