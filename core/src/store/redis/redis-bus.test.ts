@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { inspect } from 'node:util';
 import { startFaultProxy } from '../../../../test-servers/fault-proxy.ts';
 import { startRedis, type TestRedis } from '../../../../test-servers/redis-server.ts';
 import { busContract } from '../contract/bus-contract.ts';
@@ -250,6 +251,23 @@ test('errors of Redis are told, and the bus goes on: a wrong password, no memory
   assert.match(refused.join('\n'), /OOM/);
   assert.equal(refused.length, 1);
   assert.equal(bus.isConnected, true);
+});
+
+test('no error that is told has the password in it, or what a command was about', async (t) => {
+  const redis = await startRedis(t, { args: ['--requirepass', 'right'] });
+  if (redis === undefined) return;
+  const told: Error[] = [];
+  const tell = (error: Error): void => void told.push(error);
+  for (const scheme of ['redis', 'redis+cluster']) await openBus(t, `${scheme}://:sesame@127.0.0.1:${redis.port}`, { onLost: tell });
+  assert.equal(told.length, 2);
+  for (const error of told) assert.match(error.message, /WRONGPASS/);
+  const full = await startRedis(t);
+  assert.ok(full);
+  await full.command('CONFIG', 'SET', 'maxmemory', '1');
+  const bus = await openBus(t, full.url, { onRefused: tell });
+  await bus.count('login/sesame@example.org', 1, 1_000);
+  assert.equal(told.length, 3);
+  assert.doesNotMatch(inspect(told, { depth: 9, showHidden: true }), /sesame/);
 });
 
 test('Cluster: beacons cross its nodes, leases and counters find their slots', async (t) => {

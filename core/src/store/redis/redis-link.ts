@@ -79,7 +79,7 @@ export class RedisLink {
       return await clients.commands.eval(script, keys.length, ...keys, ...values);
     } catch (error) {
       this.#commandFailed(clients, error);
-      throw error;
+      throw withoutCommand(error);
     }
   }
 
@@ -91,7 +91,7 @@ export class RedisLink {
     }
     if (performance.now() < this.#refusedAt + REFUSED_MS) return;
     this.#refusedAt = performance.now();
-    this.#options.onRefused(error);
+    this.#options.onRefused(withoutCommand(error));
   }
 
   #connect(): void {
@@ -161,7 +161,7 @@ export class RedisLink {
 
   #failed(clients: { readonly commands: RedisClient }, cause: unknown): void {
     if (this.#state === 'closed' || this.#clients !== clients) return; // of connections that were given up already
-    const error = cause instanceof Error ? cause : new Error(String(cause));
+    const error = withoutCommand(cause);
     this.#disconnect();
     const wasDown = this.#state === 'down';
     this.#state = 'down';
@@ -185,4 +185,16 @@ export class RedisLink {
     this.#onFirst?.();
     this.#onFirst = undefined;
   }
+}
+
+/**
+ * ioredis hangs the command with all its arguments on its errors, AUTH with the password too: whoever logs the error would log them. An error
+ * of all nodes of a Cluster has no reason but in that of the last one.
+ */
+function withoutCommand(cause: unknown): Error {
+  if (!(cause instanceof Error)) return new Error(String(cause));
+  const last: unknown = Reflect.get(cause, 'lastNodeError');
+  const error = new Error(last instanceof Error ? `${cause.message} ${last.message}` : cause.message);
+  error.name = cause.name;
+  return error;
 }
