@@ -40,6 +40,11 @@ export class Responder {
     this.#output.write(octets);
   }
 
+  /** Octets that change when the call has returned. */
+  copied(octets: Uint8Array): void {
+    this.#output.copy(octets);
+  }
+
   /** Untagged OK, NO, BAD or BYE with an optional response code. */
   status(kind: Condition, code: string | undefined, text: string): void {
     this.#output.write(`* ${condition(kind, code, text)}`);

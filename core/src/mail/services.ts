@@ -196,6 +196,11 @@ export interface OpenContent {
   bytes(from: number, to: number): Uint8Array | undefined;
   /** The same in the pieces in which they lie, none of them copied. */
   pieces(from: number, to: number): readonly Uint8Array[] | undefined;
+  /**
+   * The same when it takes no more than making them again: what is returned is to be run at once, and gives octets that are the taker's
+   * only during the call. @throws MailError damaged
+   */
+  lent(from: number, to: number): ((take: (octets: Uint8Array) => void) => void) | undefined;
   /** Loads only the segments it needs. @throws MailError damaged */
   read(from: number, to: number, signal: AbortSignal, options?: ReadOptions): AsyncIterable<Uint8Array>;
 }

@@ -1,6 +1,7 @@
 import type { TimerOwner, TimerWheel, WheelTimer } from './timer-wheel.ts';
 
-const BUFFER_OCTETS = 64 * 1024;
+/** A partial fetch of 64 KiB and what stands around it leave in one write. */
+const BUFFER_OCTETS = 96 * 1024;
 /** Text is kept as a rope up to here: joining strings is cheaper than copying each into a buffer. */
 const TEXT_LIMIT = 16 * 1024;
 /** From here on a Buffer goes to the socket as it is; below, copying it costs less than another write. */
@@ -113,6 +114,12 @@ export class SocketOutput implements TimerOwner {
     if (this.#corks === 0) this.flush();
   }
 
+  /** Adds octets that may change when it has returned. */
+  copy(chunk: Uint8Array): void {
+    this.#copyOctets(chunk);
+    if (this.#corks === 0) this.flush();
+  }
+
   /** Collects until the matching `uncork`; buffers that are full go out all the same. */
   cork(): void {
     this.#corks += 1;
@@ -144,9 +151,16 @@ export class SocketOutput implements TimerOwner {
    * @throws OutputClosed if the connection ends first
    */
   async drained(): Promise<void> {
+    // First what the socket has: with what waits here it might be more than may wait.
+    if (!this.isFull) this.flush();
+    await this.#little();
     this.flush();
-    while (!this.isClosed && this.#socket.writableLength > this.#lowWater) await this.#nextProgress();
+    await this.#little();
     if (this.isClosed) throw new OutputClosed('the connection was closed while output waited');
+  }
+
+  async #little(): Promise<void> {
+    while (!this.isClosed && this.#socket.writableLength > this.#lowWater) await this.#nextProgress();
   }
 
   /**
@@ -194,14 +208,14 @@ export class SocketOutput implements TimerOwner {
       return;
     }
     this.#spill();
-    let buffer = this.#buffer;
-    if (buffer !== undefined && this.#used + chunk.length > BUFFER_OCTETS) {
-      this.#sendBuffer();
-      buffer = undefined;
+    for (let at = 0; at < chunk.length; ) {
+      const buffer = (this.#buffer ??= this.#pool.take());
+      const count = Math.min(chunk.length - at, BUFFER_OCTETS - this.#used);
+      buffer.set(count === chunk.length ? chunk : chunk.subarray(at, at + count), this.#used);
+      this.#used += count;
+      at += count;
+      if (this.#used === BUFFER_OCTETS) this.#sendBuffer();
     }
-    buffer ??= this.#buffer = this.#pool.take();
-    buffer.set(chunk, this.#used);
-    this.#used += chunk.length;
   }
 
   /** Text into the buffer, behind what is in it. */

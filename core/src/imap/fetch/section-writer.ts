@@ -99,9 +99,21 @@ export function writeOctets(
     for (const piece of pieces) respond.bytes(piece);
     return;
   }
+  const lent = to - from > LENT_OCTETS || respond.isFull ? undefined : content.lent(from, to);
   respond.lines(`${label} {${to - from}}\r\n`);
+  if (lent !== undefined) {
+    let left = to - from;
+    lent((octets) => {
+      left -= octets.length;
+      respond.copied(octets);
+    });
+    if (left !== 0) throw new BrokenReply('not as many octets as the message has');
+    return respond.isFull ? respond.drained() : undefined;
+  }
   return respond.body(exactly(content.read(from, to, signal, LENT), to - from));
 }
+/** What is written without a look at the socket. */
+const LENT_OCTETS = 128 * 1024;
 /** The output copies what it is given. */
 const LENT = { lends: true };
 

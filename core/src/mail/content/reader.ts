@@ -12,13 +12,16 @@ import { MailError } from '../errors.ts';
 import { asMailError } from '../hook-errors.ts';
 import { accountIdOf } from '../sdk-values.ts';
 import type { ContentMetaRow, ContentReader, OpenContent, ReadOptions } from '../services.ts';
+import { BlobWindows, type WindowedBlob } from './blob-windows.ts';
 import { bindingOf, type CodecScope, type Codecs, type Notes } from './codecs.ts';
 import { decodeManifest } from './manifest.ts';
-import { encodedRange } from './recoding.ts';
+import { encodedPieces, encodedRange } from './recoding.ts';
 import { decodeRecord, frameSealed, unframeSealed } from './sealed-record.ts';
 
 /** Octets of an inline segment that are asked for at a time when it did not come along. */
 const SLICE_OCTETS = 64 * 1024;
+/** Of a part: reads up to this size are looked at as pieces of a long one. */
+const PIECE_OCTETS = 256 * 1024;
 
 export interface ReaderOptions {
   readonly store: Pick<Store, 'contents' | 'blobs'>;
@@ -34,6 +37,8 @@ export interface ReaderOptions {
 export class ContentCache {
   /** Octets that were read from the store: what a test of "and no others" looks at. */
   readonly octetsRead = { inline: 0, blob: 0 };
+  /** Beside the contents: octets of big parts that are being read piece by piece. */
+  readonly windows = new BlobWindows();
   readonly #contents: LRUCache<string, StoredContent>;
 
   constructor(maxOctets: number) {
@@ -227,6 +232,57 @@ class StoredMessage implements OpenContent {
     return octets === end - start ? pieces : undefined;
   }
 
+  lent(from: number, to: number): ((take: (octets: Uint8Array) => void) => void) | undefined {
+    const end = Math.min(to, this.sizeOctets);
+    let at = Math.max(0, from);
+    if (this.#content.codecs.length > 0 || at >= end) return undefined;
+    const runs: ((take: (octets: Uint8Array) => void) => void)[] = [];
+    const add = (octets: Uint8Array): void => {
+      runs.push((take) => take(octets));
+      at += octets.length;
+    };
+    if (at < this.#content.bodyOffset) add(this.head.subarray(at, Math.min(end, this.#content.bodyOffset)));
+    for (const { from: start, to: until, segment } of this.#segments) {
+      if (until <= at) continue;
+      if (at >= end) break;
+      const stop = Math.min(until, end);
+      if (segment.at === 'inline') {
+        if (segment.data === undefined) return undefined;
+        add(segment.data.subarray(at - start, stop - start));
+      } else if (segment.recipe.length === 0) {
+        const pieces = this.#options.cache.windows.peek(this.#windowed(segment), at - start, stop - start);
+        if (pieces === undefined) return undefined;
+        for (const piece of pieces) add(piece);
+      } else {
+        const peek = (low: number, high: number) => this.#options.cache.windows.peek(this.#windowed(segment), low, high);
+        const run = encodedPieces(segment.recipe, segment.blobOctets, segment.sizeOctets, peek, at - start, stop - start);
+        if (run === undefined) return undefined;
+        runs.push(run);
+        at = stop;
+      }
+    }
+    // What is missing is found, and said, by read.
+    if (at !== end) return undefined;
+    return (take) => {
+      for (const run of runs) run(take);
+    };
+  }
+
+  #windowed({ blob, blobOctets }: Extract<StoredSegment, { at: 'blob' }>): WindowedBlob {
+    const { store, cache } = this.#options;
+    return {
+      id: blob,
+      octets: blobOctets,
+      async *read(from, to) {
+        // For whoever comes: no one reader's end may break it off.
+        for await (const chunk of store.blobs.read(blob, from, to, new AbortController().signal, true)) {
+          cache.octetsRead.blob += chunk.length;
+          yield chunk;
+        }
+      },
+    };
+  }
+
   async *read(from: number, to: number, signal: AbortSignal, { lends }: ReadOptions = KEPT): AsyncGenerator<Uint8Array> {
     const end = Math.min(to, this.sizeOctets);
     let at = Math.max(0, from);
@@ -291,6 +347,10 @@ class StoredMessage implements OpenContent {
       const start = range?.start ?? 0;
       const end = Math.min(segment.blobOctets, range?.end ?? segment.blobOctets);
       if (start >= end) return;
+      if (lends && this.#content.codecs.length === 0 && end - start <= PIECE_OCTETS && end - start < segment.blobOctets) {
+        yield* cache.windows.read(this.#windowed(segment), start, end);
+        return;
+      }
       for await (const chunk of store.blobs.read(segment.blob, start, end, signal, lends)) {
         cache.octetsRead.blob += chunk.length;
         yield chunk;

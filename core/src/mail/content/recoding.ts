@@ -1,7 +1,7 @@
 /** Parts that lie decoded: what a blob holds, and how the octets of the message are made of it (mime/base64-recipe). */
 import type { ByteRange } from '@pochard/plugin-sdk';
-import { encodeBase64Range } from '../../mime/base64-range.ts';
-import { Base64Analyser, type Base64Recipe, decodeRecipe, encodeRecipe } from '../../mime/base64-recipe.ts';
+import { decodedRange, encodeBase64Pieces, encodeBase64Range } from '../../mime/base64-range.ts';
+import { Base64Analyser, type Base64Recipe, decodeRecipe, encodedOctets, encodeRecipe } from '../../mime/base64-recipe.ts';
 import { Base64Decoder } from '../../mime/transfer-encoding.ts';
 import { MailError } from '../errors.ts';
 import { cut } from './codecs.ts';
@@ -98,9 +98,29 @@ export function encodedRange(
   to: number,
   lends: boolean,
 ): AsyncIterable<Uint8Array> {
+  return encodeBase64Range(readRecipe(recipe), decodedOctets, read, from, to, lends);
+}
+
+/** The same at once, when `peek` has the decoded octets and the sizes agree; else `undefined`. What is taken is lent. @throws MailError damaged */
+export function encodedPieces(
+  stored: Uint8Array,
+  decodedOctets: number,
+  sizeOctets: number,
+  peek: (from: number, to: number) => readonly Uint8Array[] | undefined,
+  from: number,
+  to: number,
+): ((take: (octets: Uint8Array) => void) => void) | undefined {
+  const recipe = readRecipe(stored);
+  if (encodedOctets(recipe, decodedOctets) !== sizeOctets) return undefined;
+  const pieces = peek(...decodedRange(recipe, decodedOctets, from, to));
+  if (pieces === undefined) return undefined;
+  return (take) => encodeBase64Pieces(recipe, decodedOctets, pieces, from, to, take);
+}
+
+function readRecipe(recipe: Uint8Array): Base64Recipe {
   const [kind, high, low] = recipe;
   if (kind !== BASE64 || high === undefined || low === undefined || recipe.length !== 3) {
     throw new MailError('damaged', 'The stored message is damaged', { cause: new Error('unknown recipe') });
   }
-  return encodeBase64Range(decodeRecipe((high << 8) | low), decodedOctets, read, from, to, lends);
+  return decodeRecipe((high << 8) | low);
 }

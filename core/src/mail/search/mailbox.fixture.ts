@@ -117,6 +117,7 @@ export class TestContents implements ContentReader {
         parts: parsed.parts,
         requireReadable: () => undefined,
         bytes: (from, to) => (chunkOctets === undefined && damage === undefined ? octets.subarray(from, to) : undefined),
+        lent: () => undefined,
         pieces: (from, to) => (chunkOctets === undefined && damage === undefined ? [octets.subarray(from, to)] : undefined),
         async *read(from, to, signal) {
           const step = chunkOctets ?? 1024;
