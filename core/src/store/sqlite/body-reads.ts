@@ -2,7 +2,7 @@ import { INLINE_LOAD_OCTETS } from '../blob-id.ts';
 import type { AccountId, BlobId, ContentId, StoredContent, StoredSegment } from '../store.ts';
 import { StoreDamaged } from '../store.ts';
 import { SHAPE_SINGLE, SHAPE_TABLE } from './messages.ts';
-import { unpackRow } from './reads.ts';
+import { RowUnpacker } from './row-unpacker.ts';
 import { type Database, prepare } from './sqlite.ts';
 
 /** A body that is not read where it was asked for: its octets, and the row that holds them. */
@@ -49,6 +49,7 @@ export class BodyReads {
   readonly #segmentBody;
   readonly #blobPlace;
   readonly #blobBody;
+  readonly #unpacker = new RowUnpacker();
 
   constructor(database: Database) {
     this.#contents = prepare<
@@ -123,7 +124,7 @@ export class BodyReads {
       if (shape === SHAPE_SINGLE) {
         let octets: Uint8Array | undefined;
         if (dataSize === 0) octets = new Uint8Array(0);
-        else if (data !== null) octets = unpackRow(codec, data, dataSize);
+        else if (data !== null) octets = this.#unpacker.unpack(codec, data, dataSize);
         else bodies.push({ at, n: 0, from: 'content', row: id });
         segments = [{ at: 'inline', sizeOctets: segmentSize, data: octets }];
       } else if (shape === SHAPE_TABLE) segments = this.#loadSegments(at, id, bodies, files);
@@ -158,7 +159,7 @@ export class BodyReads {
     const query = from === 'content' ? this.#contentBody : from === 'segment' ? this.#segmentBody : this.#blobBody;
     const found = query.get(row);
     if (found === undefined || found[2] === null) throw new StoreDamaged(`the row of ${from} ${row} is gone`);
-    return unpackRow(found[0], found[2], found[1]);
+    return this.#unpacker.unpack(found[0], found[2], found[1]);
   }
 
   inlinePlace(account: AccountId, id: ContentId, n: number): InlinePlace | undefined {

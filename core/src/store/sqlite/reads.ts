@@ -1,4 +1,3 @@
-import { zstdDecompressSync } from 'node:zlib';
 import { latin1 } from '../meta-columns.ts';
 import type {
   AccountId,
@@ -12,24 +11,9 @@ import type {
   StoredEntry,
   StoredMeta,
 } from '../store.ts';
-import { JournalPruned, StoreDamaged } from '../store.ts';
+import { JournalPruned } from '../store.ts';
 import { afterPrefix, decodeRecordKey, encodeRecordKey } from './record-key.ts';
 import { type Cell, type Database, prepare, type Query } from './sqlite.ts';
-import { CODEC_ZSTD } from './write-contents.ts';
-
-/** Undoes the codec octet of a row. @throws StoreDamaged */
-export function unpackRow(codec: number, data: Uint8Array, size: number): Uint8Array {
-  if (codec !== CODEC_ZSTD) return data;
-  let octets: Buffer;
-  try {
-    // One chunk that holds all of it: by default each row would take, and as long as it is cached keep, 64 KiB.
-    octets = zstdDecompressSync(data, { maxOutputLength: Math.max(1, size), chunkSize: Math.max(64, size + 1) });
-  } catch (error) {
-    throw new StoreDamaged('a compressed row cannot be unpacked', { cause: error });
-  }
-  if (octets.length !== size) throw new StoreDamaged('a compressed row has another length than when it was stored');
-  return octets;
-}
 
 const COLUMN_SQL: Readonly<Record<MetaColumn, string>> = {
   envelope: 'm.envelope',
