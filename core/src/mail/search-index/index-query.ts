@@ -1,9 +1,8 @@
 /** Keys of SEARCH as questions to a segment, and a query in which UIDs stand for what segments have answered. */
 import type { SearchQuery } from '@pochard/plugin-sdk';
 import { fold } from '../../mime/fold.ts';
-import type { UidRuns } from '../journal/entry.ts';
-import { AnsweredUids } from '../search/answered-uids.ts';
 import { foldHeader } from '../search/header-fold.ts';
+import { type IndexAnswers, IndexedKey } from '../search/indexed-key.ts';
 import { BODY_SPACE, FIELD_SPACES, HEAD_SPACE, PARTS_SPACE } from './segment-format.ts';
 import { type TermMatch, wordQueryOf } from './words.ts';
 
@@ -18,11 +17,6 @@ export interface SpaceQuestion {
 export interface KeyQuestion {
   readonly key: TextKey;
   readonly spaces: readonly SpaceQuestion[];
-}
-/** Messages for which the key is known to be true, and those for which it has to be looked up; it is false for the others. */
-export interface KeyAnswer {
-  readonly sure: UidRuns;
-  readonly maybe: UidRuns;
 }
 
 /** Keys that are asked; the rest of a longer query is searched without the index. */
@@ -103,23 +97,22 @@ function fieldSpaces(name: string, needle: string): readonly SpaceQuestion[] | u
   return matches.length === 0 ? undefined : [{ space: HEAD_SPACE, matches, isExact: false }];
 }
 
-/** The same query, true for the same messages, with the answers put in: `sure`, or `maybe` and the key itself. */
-export function withAnswers(query: SearchQuery, answers: ReadonlyMap<SearchQuery, KeyAnswer>): SearchQuery {
-  const answer = answers.get(query);
-  if (answer !== undefined) {
-    return {
-      op: 'or',
-      of: [new AnsweredUids(answer.sure), { op: 'and', of: [new AnsweredUids(answer.maybe), query] }],
-    };
-  }
-  switch (query.op) {
-    case 'and':
-    case 'or':
-      return { op: query.op, of: query.of.map((part) => withAnswers(part, answers)) };
-    case 'not':
-    case 'fuzzy':
-      return { op: query.op, of: withAnswers(query.of, answers) };
-    default:
-      return query;
-  }
+/** The same query, true for the same messages; its keys know their answers, which stand in the order of the questions. */
+export function withAnswers(query: SearchQuery, questions: readonly KeyQuestion[], answers: IndexAnswers): SearchQuery {
+  const numbers = new Map<SearchQuery, number>(questions.map(({ key }, number) => [key, number]));
+  const within = (part: SearchQuery): SearchQuery => {
+    const number = numbers.get(part);
+    if (number !== undefined) return new IndexedKey(part, answers, number);
+    switch (part.op) {
+      case 'and':
+      case 'or':
+        return { op: part.op, of: part.of.map(within) };
+      case 'not':
+      case 'fuzzy':
+        return { op: part.op, of: within(part.of) };
+      default:
+        return part;
+    }
+  };
+  return within(query);
 }

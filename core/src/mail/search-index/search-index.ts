@@ -1,6 +1,6 @@
 /**
  * What SEARCH asks before it reads text: segments of the account answer text keys for the contents that they know, and the query goes on
- * with UIDs in their place. Whatever no segment knows is still searched, so the answer is the same with and without an index.
+ * with what they said beside its keys. Whatever no segment knows is still searched, so the answer is the same with and without an index.
  */
 import type { SearchQuery } from '@pochard/plugin-sdk';
 import { LRUCache } from 'lru-cache';
@@ -8,14 +8,14 @@ import type { AccountId, Store } from '../../store/store.ts';
 import { StoreDamaged } from '../../store/store.ts';
 import type { MailboxState } from '../journal/account-mail.ts';
 import type { UidRuns } from '../journal/entry.ts';
-import { CHUNK_UIDS, chunkOf, contentAtRow, UID_OFFSET, WORDS } from '../journal/layout.ts';
-import { countUids, firstRunEndingAtOrAfter, UidRunsBuilder } from '../journal/uid-runs.ts';
+import { countUids } from '../journal/uid-runs.ts';
 import type { MailLog } from '../log.ts';
 import { TimeSlice } from '../search/time-slice.ts';
-import { type KeyAnswer, type KeyQuestion, questionsOf, withAnswers } from './index-query.ts';
+import { type KeyQuestion, questionsOf, withAnswers } from './index-query.ts';
 import { type Manifest, readManifest } from './manifest.ts';
-import { type DocSet, hasDoc, uniteInto } from './postings.ts';
+import { type DocSet, uniteInto } from './postings.ts';
 import { PieceCache, Segment } from './segment.ts';
+import { type SegmentAnswer, SegmentAnswers } from './segment-answers.ts';
 import { unknownBit } from './segment-format.ts';
 
 /** Pieces in memory. */
@@ -24,9 +24,6 @@ const CACHE_OCTETS = 64 * 1024 * 1024;
 const DIRECTORY_DOCS = 4_000_000;
 /** Fewer messages are searched as fast without. */
 const LEAST_MESSAGES = 32;
-/** Chunks that are looked at between two looks at the clock. */
-const WALK_CHUNKS = 8;
-const LAST_UID = 0xffff_ffff;
 /** Times that a search begins again because segments were merged meanwhile. */
 const ATTEMPTS = 3;
 
@@ -34,13 +31,6 @@ export interface SearchIndexOptions {
   readonly store: Pick<Store, 'records' | 'derived'>;
   readonly log: MailLog;
   readonly cacheOctets?: number;
-}
-
-/** What one segment says about one key. */
-interface SegmentAnswer {
-  readonly segment: Segment;
-  /** By key: documents that meet it, and which bits tell that a document is not known well enough. */
-  readonly keys: readonly { readonly found: DocSet; readonly unknown: number; readonly isExact: boolean }[];
 }
 
 interface Damaged {
@@ -115,9 +105,7 @@ export class SearchIndex {
         this.#options.log.warn({ account, segment: id, err: error }, 'A search segment cannot be read');
         this.onDamaged(account, id);
       }
-      const { answers, missing } = await this.#walk(questions, answered, state, within, slice);
-      if (missing > 0) this.onMissing(account, missing);
-      return withAnswers(query, answers);
+      return withAnswers(query, questions, new SegmentAnswers(answered, (contents) => this.onMissing(account, contents)));
     }
   }
 
@@ -143,55 +131,6 @@ export class SearchIndex {
     }
     return { answered, damaged };
   }
-
-  /** From documents to UIDs. */
-  async #walk(
-    questions: readonly KeyQuestion[],
-    answered: readonly SegmentAnswer[],
-    state: MailboxState,
-    within: UidRuns,
-    slice: TimeSlice,
-  ): Promise<{ readonly answers: ReadonlyMap<SearchQuery, KeyAnswer>; readonly missing: number }> {
-    const builders = questions.map(() => ({ sure: new UidRunsBuilder(), maybe: new UidRunsBuilder() }));
-    // UIDs from here on are of messages that came after this.
-    const { uidNext } = state.info;
-    let missing = 0;
-    let last = 0;
-    const visit = (content: number, uid: number): void => {
-      let ordinal = answered[last]?.segment.ordinalOf(content) ?? -1;
-      for (let n = 0; ordinal < 0 && n < answered.length; n++) {
-        if (n === last) continue;
-        ordinal = answered[n]?.segment.ordinalOf(content) ?? -1;
-        if (ordinal >= 0) last = n;
-      }
-      const answer = answered[last];
-      if (ordinal < 0 || answer === undefined) {
-        missing += 1;
-        for (const { maybe } of builders) maybe.push(uid);
-        return;
-      }
-      const unknown = answer.segment.directory.unknown[ordinal] as number;
-      for (let key = 0; key < builders.length; key++) {
-        const { found, unknown: bits, isExact } = answer.keys[key] as SegmentAnswer['keys'][number];
-        const isUnknown = (unknown & bits) !== 0;
-        if (!isUnknown && !hasDoc(found, ordinal)) continue;
-        const builder = builders[key] as (typeof builders)[number];
-        if (isExact && !isUnknown) builder.sure.push(uid);
-        else builder.maybe.push(uid);
-      }
-    };
-    for (let next: number | undefined = chunkOf(within[0] ?? uidNext); next !== undefined; ) {
-      next = visitChunks(state, within, next, uidNext, visit);
-      if (slice.isOver) await slice.pass();
-    }
-    const answers = new Map<SearchQuery, KeyAnswer>();
-    for (const [n, { key }] of questions.entries()) {
-      const { sure, maybe } = builders[n] as (typeof builders)[number];
-      maybe.pushRun(uidNext, LAST_UID);
-      answers.set(key, { sure: sure.done(), maybe: maybe.done() });
-    }
-    return { answers, missing };
-  }
 }
 
 async function askSegment(segment: Segment, questions: readonly KeyQuestion[], slice: TimeSlice): Promise<SegmentAnswer['keys']> {
@@ -210,39 +149,4 @@ async function askSegment(segment: Segment, questions: readonly KeyQuestion[], s
     keys.push({ found: found ?? new Uint32Array(0), unknown, isExact });
   }
   return keys;
-}
-
-/** Messages of some chunks from number `from` on, below `uidNext`. Returns the number to go on with, `undefined` after the last. */
-function visitChunks(
-  state: MailboxState,
-  within: UidRuns,
-  from: number,
-  uidNext: number,
-  visit: (content: number, uid: number) => void,
-): number | undefined {
-  const { chunks } = state;
-  let low = 0;
-  let high = chunks.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((chunks[middle]?.n ?? 0) < from) low = middle + 1;
-    else high = middle;
-  }
-  const end = Math.min(low + WALK_CHUNKS, chunks.length);
-  for (let index = low; index < end; index++) {
-    const chunk = chunks[index];
-    if (chunk === undefined) break;
-    const { words, count, n } = chunk;
-    const first = n * CHUNK_UIDS + 1;
-    let run = firstRunEndingAtOrAfter(within, first);
-    for (let row = 0, at = 0; row < count; row++, at += WORDS) {
-      const uid = first + (words[at + UID_OFFSET] as number);
-      if (uid >= uidNext) return undefined;
-      while (run < within.length && (within[run + 1] as number) < uid) run += 2;
-      if (run >= within.length) return undefined;
-      if ((within[run] as number) <= uid) visit(contentAtRow(words, at), uid);
-    }
-  }
-  const last = chunks[end - 1];
-  return last === undefined || end >= chunks.length ? undefined : last.n + 1;
 }

@@ -110,20 +110,16 @@ export class Segment {
     const stream = this.directory.terms[space * 2 + termClass] ?? [];
     const reader = new PostingsReader(this);
     const { docs } = this;
-    const hits: number[] = [];
+    const terms: number[] = [];
     for (const entry of piecesFor(stream, match)) {
       const page = this.#cache.terms(`${this.id} ${entry.piece}`) ?? (await this.#readTerms(termClass, entry, slice));
-      hits.length = 0;
-      eachMatch(page, match, (term) => hits.push(term));
-      for (const [n, term] of hits.entries()) {
-        const value = page.postings[term] as number;
-        if (value % 2 === 1) {
-          if (value >>> 1 < docs) addDoc(set, value >>> 1);
-        } else {
-          const from = entry.postingsAt + (page.offsets[term] as number);
-          const octets = reader.inHand(from, from + value / 2) ?? (await reader.read(from, from + value / 2, slice));
-          unitePostings(set, octets, docs);
-        }
+      terms.length = 0;
+      addMatches(page, match, set, docs, terms);
+      for (let n = 0; n < terms.length; n++) {
+        const term = terms[n] as number;
+        const from = entry.postingsAt + (page.offsets[term] as number);
+        const to = from + (page.postings[term] as number) / 2;
+        unitePostings(set, reader.inHand(from, to) ?? (await reader.read(from, to, slice)), docs);
         if (n % TERMS_A_LOOK === 0 && slice.isOver) await slice.pass();
       }
       if (slice.isOver) await slice.pass();
@@ -199,26 +195,33 @@ function piecesFor(stream: readonly TermPiece[], { mode, text }: TermMatch): rea
   return stream.slice(from, to);
 }
 
-/** Calls `visit` for each term of the page that meets the match, ascending. */
-function eachMatch(page: TermPage, { mode, text }: TermMatch, visit: (term: number) => void): void {
-  const { starts, text: terms } = page;
-  const count = page.postings.length;
-  if (text === '') {
-    for (let term = 0; term < count; term++) visit(term);
-    return;
-  }
+/** Terms of the page that meet the match, ascending: the document of one that stands in one only goes into the set, the others into `terms`. */
+function addMatches(page: TermPage, { mode, text }: TermMatch, set: DocSet, docs: number, terms: number[]): void {
+  const { starts, text: all, postings } = page;
+  const count = postings.length;
   const isAtStart = mode === 'starts' || mode === 'equals';
   const pattern = `${isAtStart ? '\n' : ''}${text}${mode === 'ends' || mode === 'equals' ? '\n' : ''}`;
-  for (let at = terms.indexOf(pattern); at >= 0; ) {
-    const term = termAt(starts, count, isAtStart ? at + 1 : at);
-    visit(term);
-    at = terms.indexOf(pattern, (starts[term + 1] as number) - 1);
+  const lead = isAtStart && text !== '' ? 1 : 0;
+  let term = 0;
+  // The empty text is in each.
+  for (let at = text === '' ? 1 : all.indexOf(pattern); at >= 0 && term < count; ) {
+    term = termAt(starts, term, count, at + lead);
+    const value = postings[term] as number;
+    if (value % 2 === 0) terms.push(term);
+    else if (value >>> 1 < docs) addDoc(set, value >>> 1);
+    term += 1;
+    const next = starts[term] as number;
+    at = text === '' ? next : all.indexOf(pattern, next - 1);
   }
 }
 
-/** The term that the position lies in. */
-function termAt(starts: Uint32Array, count: number, position: number): number {
-  let low = 0;
+/** The term that the position lies in, not before `from`: the next few are looked at one by one, as common words stand in many. */
+function termAt(starts: Uint32Array, from: number, count: number, position: number): number {
+  let low = from;
+  for (let near = 0; near < 8; near++) {
+    if (low + 1 >= count || (starts[low + 1] as number) > position) return low;
+    low += 1;
+  }
   let high = count - 1;
   while (low < high) {
     const middle = (low + high + 1) >>> 1;

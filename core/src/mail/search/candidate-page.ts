@@ -1,7 +1,7 @@
 /** Messages that columns could not decide, as they were when the columns were read: live rows change at the next await. */
 import type { ContentId } from '../../store/store.ts';
 import { contentAtRow, SIZE, WORDS } from '../journal/layout.ts';
-import { columnMatches } from './column-scan.ts';
+import { NO as COLUMN_NO, UNKNOWN as COLUMN_UNKNOWN, columnMatches } from './column-scan.ts';
 import type { HeadView } from './head-view.ts';
 import type { Node, TextKey } from './plan.ts';
 
@@ -85,6 +85,7 @@ export class CandidatePage {
     for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
       if (this.#evaluate(node, message, undefined) <= YES) continue;
       if (node.kind === 'and' || node.kind === 'or') stack.push(...node.of);
+      else if (node.kind === 'indexed') stack.push(node.of);
       else if (node.kind === 'body') keys.push(node);
     }
     return keys;
@@ -104,6 +105,11 @@ export class CandidatePage {
           if (value > YES) result = result > YES ? result | value : value;
         }
         return result;
+      }
+      case 'indexed': {
+        const verdict = node.answers.verdict(node.number, this.content(message));
+        if (verdict === COLUMN_UNKNOWN) return this.#evaluate(node.of, message, head);
+        return (verdict === COLUMN_NO) === node.not ? YES : NO;
       }
       case 'sent':
       case 'field':

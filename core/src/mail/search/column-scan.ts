@@ -3,6 +3,7 @@ import type { Chunk } from '../journal/account-mail.ts';
 import type { UidRuns } from '../journal/entry.ts';
 import { CHUNK_UIDS, contentAtRow, FLAGS, modSeqAtRow, UID_OFFSET, WORDS } from '../journal/layout.ts';
 import { containsUid, firstRunEndingAtOrAfter } from '../journal/uid-runs.ts';
+import { type IndexAnswers, RowDocuments } from './indexed-key.ts';
 import type { ColumnKey, Node } from './plan.ts';
 
 /* So that AND is the least and OR the greatest. */
@@ -16,6 +17,9 @@ export class ColumnScan {
   readonly #within: UidRuns;
   /** One array for each level of groups. */
   readonly #levels: Uint8Array[] = [];
+  readonly #documents = new RowDocuments();
+  /** Whose documents those of the chunk are; rows may have changed since the last one. */
+  #located: IndexAnswers | undefined;
 
   constructor(root: Node, within: UidRuns) {
     this.#root = root;
@@ -30,6 +34,7 @@ export class ColumnScan {
     const lo = this.#within[run];
     if (lo === undefined || lo >= first + CHUNK_UIDS) return undefined;
     if (boundOf(this.#root, chunk) === NO) return undefined;
+    this.#located = undefined;
     this.#fill(this.#root, chunk, verdicts, 1);
     const isAllWithin = lo <= first && (this.#within[run + 1] as number) >= first + CHUNK_UIDS - 1;
     if (isAllWithin) return verdicts;
@@ -54,8 +59,10 @@ export class ColumnScan {
       case 'or': {
         const combine = node.kind === 'and' ? least : greatest;
         const other = this.#level(depth);
+        const decisive = node.kind === 'and' ? NO : YES;
         let isFirst = true;
         for (const part of node.of) {
+          if (!isFirst && areAll(out, decisive, chunk.count)) break;
           if (isFirst) this.#fill(part, chunk, out, depth + 1);
           else {
             this.#fill(part, chunk, other, depth + 1);
@@ -65,6 +72,12 @@ export class ColumnScan {
         }
         break;
       }
+      case 'indexed':
+        if (this.#located !== node.answers) node.answers.locate(chunk, this.#documents);
+        this.#located = node.answers;
+        node.answers.fill(node.number, this.#documents, chunk.count, out);
+        if (node.not) for (let row = 0; row < chunk.count; row++) out[row] = YES - (out[row] as number);
+        break;
       case 'sent':
       case 'field':
       case 'head':
@@ -116,6 +129,11 @@ function negated(bound: number, not: boolean): number {
 function flagsBound(mask: number, value: number, { someFlags, everyFlags }: Chunk): number {
   if ((someFlags & value) !== value || (everyFlags & mask & ~value) !== 0) return NO;
   return (everyFlags & value) === value && (someFlags & mask & ~value) === 0 ? YES : UNKNOWN;
+}
+
+function areAll(verdicts: Uint8Array, value: number, count: number): boolean {
+  for (let row = 0; row < count; row++) if (verdicts[row] !== value) return false;
+  return true;
 }
 
 function least(out: Uint8Array, other: Uint8Array, count: number): void {

@@ -12,9 +12,9 @@ import { DATE, SAVED, SIZE } from '../journal/layout.ts';
 import { compactRuns } from '../journal/uid-runs.ts';
 import { contentIdOf } from '../sdk-values.ts';
 import { readThreadId } from '../sorting/thread-ids.ts';
-import { AnsweredUids } from './answered-uids.ts';
 import { AS_ADDRESSES } from './head-view.ts';
 import { foldHeader } from './header-fold.ts';
+import { type IndexAnswers, IndexedKey } from './indexed-key.ts';
 
 /** Levels of a query; the grammar of IMAP stops earlier, a plugin may not. */
 const MAX_DEPTH = 200;
@@ -47,11 +47,19 @@ export type TextKey =
   | { readonly kind: 'thread'; readonly digest: string; readonly slot: number; readonly not: boolean }
   | { readonly kind: 'body'; readonly scope: SearchScope; readonly needle: string; readonly slot: number; readonly not: boolean };
 
+/** `of`: the text key itself, `not` pushed down, for rows of which the index cannot say. */
+export interface Indexed {
+  readonly kind: 'indexed';
+  readonly answers: IndexAnswers;
+  readonly number: number;
+  readonly not: boolean;
+  readonly of: Node;
+}
 export interface Group {
   readonly kind: 'and' | 'or';
   readonly of: readonly Node[];
 }
-export type Node = { readonly kind: 'const'; readonly value: boolean } | Group | ColumnKey | TextKey;
+export type Node = { readonly kind: 'const'; readonly value: boolean } | Group | ColumnKey | Indexed | TextKey;
 
 export interface Plan {
   readonly root: Node;
@@ -98,6 +106,7 @@ class Planner {
         return constant(!not);
       case 'and':
       case 'or': {
+        if (query instanceof IndexedKey) return this.#indexed(query, { not, depth });
         const of = query.of.map((part) => this.node(part, { not, depth: depth + 1 }));
         // De Morgan
         return group((query.op === 'and') !== not ? 'and' : 'or', of);
@@ -111,7 +120,7 @@ class Planner {
         return bits === 0 ? constant(not) : { kind: 'flags', mask: bits | 0, value: not ? 0 : bits | 0, not: false };
       }
       case 'uid': {
-        const runs = query instanceof AnsweredUids ? query.runs : compactRuns(query.in.flat());
+        const runs = compactRuns(query.in.flat());
         return runs.length === 0 ? constant(not) : { kind: 'uids', runs, not };
       }
       case 'size': {
@@ -149,6 +158,11 @@ class Planner {
       default:
         return unknownKey(query);
     }
+  }
+
+  #indexed({ of: [key], answers, number }: IndexedKey, { not, depth }: Place): Node {
+    const of = this.node(key, { not, depth: depth + 1 });
+    return of.kind === 'const' ? of : { kind: 'indexed', answers, number, not, of };
   }
 
   #email(text: string, not: boolean): Node {
@@ -248,9 +262,11 @@ function mergedFlags(flags: readonly Extract<Node, { readonly kind: 'flags' }>[]
   return { kind: 'flags', mask, value, not: first.not };
 }
 
-/** Rank of what a node costs at most; columns are free. */
+/** Rank of what a node costs at most; columns are free, and an index answers for nearly all rows. */
 function costOf(node: Node): number {
   switch (node.kind) {
+    case 'indexed':
+      return 0.75;
     case 'sent':
       return 1;
     case 'field':

@@ -329,6 +329,7 @@ function sentKeysOf(root: Node): readonly SentKey[] {
   for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
     if (node.kind === 'sent') keys.push(node);
     else if (node.kind === 'and' || node.kind === 'or') stack.push(...node.of);
+    else if (node.kind === 'indexed') stack.push(node.of);
   }
   return keys;
 }
