@@ -1,5 +1,6 @@
 /** The `pochard` command as an administrator types it: on an idle store and beside a running server. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -43,7 +44,7 @@ async function accountCommands(pochard: Pochard): Promise<void> {
   await fails(pochard(['account', 'passwd', 'nobody'], 'x\n'), 1, /nobody|no such account/i);
   assert.equal(
     await ok(pochard(['account', 'list'])),
-    'ada@example.test\tsales@example.test\ngrüße\t\n'.replace('üß', '\u00c3\u00bc\u00c3\u009f'),
+    'ada@example.test\tada@example.test, sales@example.test\ngrüße\tgrüße\n'.replaceAll('üß', '\u00c3\u00bc\u00c3\u009f'),
   );
   const listed = (await ok(pochard(['account', 'list', '--json']))).trim().split('\n');
   assert.equal((JSON.parse(listed[0] ?? '') as { username: string }).username, 'ada@example.test');
@@ -200,6 +201,53 @@ test('commands beside a running server go through it', async (t) => {
   await importedMail(t, server.port('imap'));
   assert.equal(await server.stop(), 0);
   assert.match(await ok(pochard(['fsck'])), new RegExp(`${MANY + 1} accounts checked, no problems`));
+});
+
+/** What a terminal of `script` shows when each of `answers` is typed after the question before it. */
+async function atKeyboard(command: string, answers: readonly (readonly [question: string, typed: string])[]): Promise<string> {
+  const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  let screen = '';
+  let answered = 0;
+  let from = 0;
+  child.stdout.on('data', (chunk: Buffer) => {
+    screen += chunk.toString('latin1');
+    for (;;) {
+      const next = answers[answered];
+      const at = next === undefined ? -1 : screen.indexOf(next[0], from);
+      if (next === undefined || at === -1) return;
+      from = at + next[0].length;
+      answered += 1;
+      child.stdin.write(next[1]);
+    }
+  });
+  const code = await new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  return `${screen.replaceAll('\r', '')}exit ${String(code)}`;
+}
+
+test('a password is asked for at a keyboard, twice, and not shown', { timeout: 300_000 }, async (t) => {
+  const data = await temporaryFolder(t);
+  const command = (args: string) => `${process.execPath} ${MAIN} ${args} --data ${data}`;
+  await ok(pochardOn(data)(['account', 'create', 'ada@example.test']));
+  const passwd = command('account passwd ada@example.test');
+  assert.equal(
+    await atKeyboard(passwd, [
+      ['Password: ', 'Tiger lilx\x7fy\r'],
+      ['Once more: ', 'Tiger lily\r'],
+    ]),
+    'Password: \nOnce more: \nada@example.test: password set\nexit 0',
+  );
+  assert.match(await ok(pochardOn(data)(['auth', 'test', 'ada@example.test'], 'Tiger lily\n')), /accepted as ada@example\.test/);
+  const test = await atKeyboard(command('auth test ada@example.test'), [['Password: ', 'Tiger lily\r']]);
+  assert.match(test, /accepted as ada@example\.test\nexit 0$/);
+  const differ = await atKeyboard(passwd, [
+    ['Password: ', 'one\r'],
+    ['Once more: ', 'two\r'],
+  ]);
+  assert.match(differ, /pochard: the two passwords differ\nexit 2$/);
+  assert.match(await atKeyboard(passwd, [['Password: ', '\x03']]), /^Password: \npochard: no password given\nexit 2$/);
 });
 
 test('config check names file, line and key of every problem', async (t) => {

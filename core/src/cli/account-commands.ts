@@ -24,7 +24,7 @@ export function accountCommands(program: Command, withAdministration: WithAdmini
     .command('create <name>')
     .description('make an account; the name is with or without a domain, Unicode')
     .option('--address <address>', 'address that it receives mail at; may be repeated', collect)
-    .option('--password-stdin', 'read the password from the first line of standard input')
+    .option('--password-stdin', 'read the password from the first line of standard input; at a keyboard it is asked for')
     .option('--password-hash <hash>', '{SCHEME} and hash instead of a password')
     .option('--quota <octets>', 'octets that it may hold')
     .option('--display-name <text>', 'name for people')
@@ -50,7 +50,7 @@ export function accountCommands(program: Command, withAdministration: WithAdmini
 
   account
     .command('list')
-    .description('all accounts, by name')
+    .description('all accounts by name, with the addresses that they receive mail at')
     .option('--json', 'one JSON object a line')
     .action(({ json }: { readonly json?: boolean }) =>
       withAdministration(async (administration) => {
@@ -60,7 +60,7 @@ export function accountCommands(program: Command, withAdministration: WithAdmini
 
   account
     .command('passwd <name>')
-    .description('set the password, read from the first line of standard input; open sessions end')
+    .description('set the password, read from the first line of standard input or asked for; open sessions end')
     .action(async (name: string) => {
       const password = await passwordFromStdin(terminal);
       await withAdministration(async (administration) => {
@@ -160,6 +160,6 @@ function receives({ username, addresses }: AccountRecord): string {
   return [...new Set([username, ...addresses])].join(', ');
 }
 
-function lineOf({ username, addresses, disabled }: AccountRecord): string {
-  return `${username}${disabled ? ' (disabled)' : ''}\t${addresses.join(' ')}`;
+function lineOf(account: AccountRecord): string {
+  return `${account.username}${account.disabled ? ' (disabled)' : ''}\t${receives(account)}`;
 }

@@ -48,9 +48,11 @@ export function pluginCommands(program: Command, withAdministration: WithAdminis
     .command('auth')
     .description('logins')
     .command('test <user>')
-    .description('log in with the password on the first line of standard input, and show what each tap decided, never the password')
+    .description(
+      'log in with the password on the first line of standard input or asked for, and show what each tap decided, never the password',
+    )
     .action(async (user: string) => {
-      const password = await passwordFromStdin({ stdout, ...terminal });
+      const password = await passwordFromStdin({ stdout, ...terminal }, { kind: 'known' });
       await withAdministration(async ({ plugins }) => {
         const { accepted, lines } = await plugins.testLogin(user, password);
         for (const line of lines) say(line);
