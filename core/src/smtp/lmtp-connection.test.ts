@@ -229,6 +229,31 @@ test('a client that sends recipients faster than they are looked up waits: what 
   assert.ok(socket.writableLength > octets / 2, `${socket.writableLength} octets not taken yet`);
 });
 
+test('a thousand recipients in one packet leave the loop to others in between', async (t) => {
+  const { client } = await maildropHouse(t, 'lmtp', { recipients: 1_000 });
+  const { socket } = await client();
+  let turns = 0;
+  let isDone = false;
+  const count = (): void => {
+    turns += 1;
+    if (!isDone) setImmediate(count);
+  };
+  socket.removeAllListeners('data');
+  let text = '';
+  const answered = new Promise<void>((resolve) =>
+    socket.on('data', (chunk: string) => {
+      text += chunk;
+      if (/^354 /m.test(text)) resolve();
+    }),
+  );
+  socket.write(`LHLO c\r\nMAIL FROM:<>\r\n${'RCPT TO:<a@b.test>\r\n'.repeat(1_000)}DATA\r\n`);
+  setImmediate(count);
+  await answered;
+  isDone = true;
+  assert.equal(text.match(/^250 2\.1\.5 /gm)?.length, 1_000);
+  assert.ok(turns >= 15, `${turns} turns`);
+});
+
 test('STARTTLS: what came in clear while a recipient was looked up is forgotten too', async (t) => {
   const { client, stored } = await maildropHouse(t, 'lmtp', { terminator: (await openTls(t)).terminator });
   const plain = await client();

@@ -32,6 +32,7 @@ const WAITING_OCTETS = 64 * 1024;
 /** Replies that nobody reads: who sends commands without end and reads nothing is cut off. */
 const UNREAD_OCTETS = 1024 * 1024;
 const GATHERED_REPLIES = 16 * 1024;
+const LOOKUPS_IN_A_ROW = 64;
 const MAX_BAD_COMMANDS = 20;
 const BEYOND_ASCII = /[^\0-\x7f]/;
 const SIZE = /^\d{1,20}$/;
@@ -78,6 +79,7 @@ export class LmtpConnection implements Session, TimerOwner {
   /** Of the last message: its replies were sent, but perhaps not read. */
   #unsettled: readonly DeliveryOutcome[] | undefined;
   #badCommands = 0;
+  #lookups = 0;
   #lastWords: NodeJS.Timeout | undefined;
   /** A command waits for something: what comes waits too. */
   #isBusy = false;
@@ -343,14 +345,21 @@ export class LmtpConnection implements Session, TimerOwner {
       (recipient) => {
         transaction.recipients.push(recipient);
         this.#say(RECIPIENT_ACCEPTED);
-        this.#resume();
+        this.#lookedUp();
       },
       (error: unknown) => {
         this.#say(this.#failed(error));
-        this.#resume();
+        this.#lookedUp();
       },
     );
     return undefined;
+  }
+
+  /** Thousands that were pipelined leave the loop to others in between. */
+  #lookedUp(): void {
+    this.#lookups = (this.#lookups + 1) % LOOKUPS_IN_A_ROW;
+    if (this.#lookups === 0) setImmediate(() => this.#resume());
+    else this.#resume();
   }
 
   #startTls(text: string): Reply | undefined {
