@@ -11,6 +11,8 @@ import type { MessageSource } from './services.ts';
 import { MEMORY_OCTETS, openSpool, type SpoolOptions } from './spool.ts';
 
 const never = new AbortController().signal;
+/** So little that what is no small message goes into a file. */
+const LITTLE = { memoryBudgetOctets: 1024 * 1024 };
 const noLimit = { limitOctets: Number.MAX_SAFE_INTEGER, signal: never };
 
 async function folder(t: TestContext): Promise<string> {
@@ -47,6 +49,7 @@ test('a message over the limit is refused before the rest of it is read', async 
 test('a full disk is a temporary failure, and the file is closed', async (t) => {
   let closed = 0;
   const spool = await spoolIn(t, {
+    ...LITTLE,
     async openFile() {
       return {
         write: () => Promise.reject(Object.assign(new Error('no space'), { code: 'ENOSPC' })),
@@ -63,7 +66,7 @@ test('a full disk is a temporary failure, and the file is closed', async (t) => 
 
 test('an aborted receive rejects and leaves nothing', async (t) => {
   const directory = await folder(t);
-  const spool = await openSpool({ directory });
+  const spool = await openSpool({ directory, ...LITTLE });
   const abort = new AbortController();
   async function* broken(): AsyncGenerator<Uint8Array> {
     yield* pieces(lines(20_000), 8192);
@@ -88,6 +91,7 @@ test('small messages lie in memory, big ones in a file that shows nothing of the
   let path = '';
   const spool = await openSpool({
     directory,
+    ...LITTLE,
     async openFile(name) {
       path = name;
       return open(name, 'wx+', 0o600); // linked, so that the test can look inside
@@ -109,23 +113,53 @@ test('small messages lie in memory, big ones in a file that shows nothing of the
   await assert.rejects(octets(big), /disposed/);
 });
 
-test('any range of a spooled message can be read, several at once', async (t) => {
-  const spool = await spoolIn(t);
-  const text = lines(60_000);
-  const source = await spool.receive(pieces(text, 65_536), noLimit);
-  assert(source.bytes === undefined);
-  const ranges = [
-    [0, 1],
-    [15, 17],
-    [16, 32],
-    [65_535, 65_537],
-    [100_001, 400_003],
-    [text.length - 5, text.length],
-    [text.length - 5, text.length + 100],
-    [7, 7],
-  ] as const;
-  await Promise.all(ranges.map(async ([start, end]) => assert.deepEqual(await octets(source, { start, end }), text.subarray(start, end))));
-  await source.dispose();
+for (const [where, options] of [
+  ['in a file', LITTLE],
+  ['in memory', {}],
+] as const) {
+  test(`any range of a big message ${where} can be read, several at once`, async (t) => {
+    const spool = await spoolIn(t, options);
+    const text = lines(60_000);
+    const source = await spool.receive(pieces(text, 65_536), noLimit);
+    assert(source.bytes === undefined);
+    const ranges = [
+      [0, 1],
+      [15, 17],
+      [16, 32],
+      [65_535, 65_537],
+      [100_001, 400_003],
+      [text.length - 5, text.length],
+      [text.length - 5, text.length + 100],
+      [7, 7],
+    ] as const;
+    await Promise.all(
+      ranges.map(async ([start, end]) => assert.deepEqual(await octets(source, { start, end }), text.subarray(start, end))),
+    );
+    await source.dispose();
+    await source.dispose(); // harmless
+    await assert.rejects(octets(source), /disposed/);
+  });
+}
+
+test('big messages in memory give their room back, and take no more than half of it', async (t) => {
+  const opened: string[] = [];
+  const spool = await spoolIn(t, {
+    memoryBudgetOctets: 12_000_000,
+    openFile(name) {
+      opened.push(name);
+      return open(name, 'wx+', 0o600);
+    },
+  });
+  const text = lines(80_000);
+  const first = await spool.receive(pieces(text, 65_536), noLimit);
+  assert.equal(opened.length, 0);
+  const second = await spool.receive(pieces(text, 65_536), noLimit);
+  assert.equal(opened.length, 1);
+  assert.deepEqual(await octets(second), text);
+  await first.dispose();
+  const third = await spool.receive(pieces(text, 65_536), noLimit);
+  assert.equal(opened.length, 1);
+  await Promise.all([second.dispose(), third.dispose()]);
 });
 
 test('when the memory for all messages is used up, small ones go to disk too', async (t) => {

@@ -12,7 +12,11 @@ import type { ByteRange, MessageSource, Spool } from './services.ts';
 /** A message up to this size stays in memory. */
 export const MEMORY_OCTETS = 256 * 1024;
 /** So does one up to this size while less than half of the budget is in use: a file costs encryption, writes and two reads. */
-const ROOMY_OCTETS = 2 * 1024 * 1024;
+const ROOMY_OCTETS = 24 * 1024 * 1024;
+/** Beyond this size what lies in memory stays in the pieces in which it came. */
+const JOINED_OCTETS = 2 * 1024 * 1024;
+/** Octets that are handed out before others get their turn. */
+const TURN_OCTETS = 1024 * 1024;
 /** Octets of a read or write of a spool file: small, as 50 big deliveries do it at once. */
 const BLOCK_OCTETS = 64 * 1024;
 const AES_BLOCK = 16;
@@ -108,11 +112,10 @@ class DiskSpool implements Spool {
       signal.throwIfAborted();
       if (file !== undefined) return await file.finish();
       const chunks = memory.take();
-      const [first] = chunks;
-      const bytes = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, total);
       // The source owns this share of the budget until it is disposed of.
-      const source = new MemorySource(bytes, give);
-      return source;
+      if (total > JOINED_OCTETS) return new PiecesSource(chunks, total, give);
+      const [first] = chunks;
+      return new MemorySource(chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, total), give);
     } catch (error) {
       give();
       await file?.abandon();
@@ -174,6 +177,46 @@ class MemorySource implements MessageSource {
   async dispose(): Promise<void> {
     this.#release?.();
     this.#release = undefined;
+  }
+}
+
+/** A big message in memory, in the pieces in which it came. */
+class PiecesSource implements MessageSource {
+  readonly sizeOctets: number;
+  readonly bytes = undefined;
+  #pieces: readonly Uint8Array[] | undefined;
+  readonly #release: () => void;
+
+  constructor(pieces: readonly Uint8Array[], sizeOctets: number, release: () => void) {
+    this.#pieces = pieces;
+    this.sizeOctets = sizeOctets;
+    this.#release = release;
+  }
+
+  async *open(range?: ByteRange): AsyncGenerator<Uint8Array> {
+    const start = Math.max(0, range?.start ?? 0);
+    const end = Math.min(this.sizeOctets, range?.end ?? this.sizeOctets);
+    if (start >= end) return;
+    if (this.#pieces === undefined) throw new Error('message source is disposed of');
+    let at = 0;
+    let sinceTurn = 0;
+    for (const piece of this.#pieces) {
+      const from = Math.max(0, start - at);
+      const to = Math.min(piece.length, end - at);
+      at += piece.length;
+      if (from >= to) continue;
+      yield piece.subarray(from, to);
+      if (at >= end) return;
+      sinceTurn += to - from;
+      if (sinceTurn < TURN_OCTETS) continue;
+      sinceTurn = 0;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#pieces !== undefined) this.#release();
+    this.#pieces = undefined;
   }
 }
 
