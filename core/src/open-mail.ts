@@ -26,7 +26,7 @@ import { MemoryStore } from './store/memory/memory-store.ts';
 import { openMongoStore } from './store/mongodb/mongo-store.ts';
 import { RedisBus } from './store/redis/redis-bus.ts';
 import { openSqliteStore } from './store/sqlite/sqlite-store.ts';
-import type { Bus, Store } from './store/store.ts';
+import { type Bus, type Store, StoreUnavailable } from './store/store.ts';
 
 export interface OpenMail {
   readonly store: Store;
@@ -133,15 +133,19 @@ export async function openStore({
   if (config.store.driver === 'memory') return new MemoryStore({});
   if (config.store.driver === 'mongodb') {
     const { url, database, writeConcern, timeoutMs, retryMs, connections } = config.store.mongodb;
-    return openMongoStore({
-      url: url?.reveal() ?? '',
-      database,
-      writeConcern,
-      timeoutMs,
-      retryMs,
-      connections,
-      onTidyFailure: (error) => log.error({ err: error }, 'the store could not be tidied up'),
-    });
+    try {
+      return await openMongoStore({
+        url: url?.reveal() ?? '',
+        database,
+        writeConcern,
+        timeoutMs,
+        retryMs,
+        connections,
+        onTidyFailure: (error) => log.error({ err: error }, 'the store could not be tidied up'),
+      });
+    } catch (error) {
+      throw error instanceof StoreUnavailable ? new StoreUnavailable(`store.mongodb: ${error.message}`, { cause: error }) : error;
+    }
   }
   return openSqliteStore({
     folder: config.data,
@@ -164,8 +168,9 @@ async function openBus({ config, log }: OpenMailOptions, onConnected: () => void
       log.info({}, 'Redis is connected');
       setImmediate(onConnected);
     },
-    onLost: (error) => log.warn({ err: error }, 'Redis is lost: other instances hear of changes by polling, limits count by instance'),
-    onRefused: (error) => log.error({ err: error }, 'Redis refuses commands'),
+    onLost: (error) =>
+      log.warn({ err: error }, 'Redis (bus.redis.url) is lost: other instances hear of changes by polling, limits count by instance'),
+    onRefused: (error) => log.error({ err: error }, 'Redis (bus.redis.url) refuses commands'),
   });
 }
 

@@ -46,9 +46,14 @@ export function crossCheck(config: Config, root: Located): Problem[] {
       problem(['bus', 'redis', 'url'], error.message);
     }
   }
+  // Each instance would take itself for the only one: what is sent or told once would be so once by each.
+  if (config.store.driver === 'mongodb' && driver !== 'redis')
+    problem(['store', 'driver'], 'mongodb needs bus.driver redis (and bus.redis.url), by which instances know of each other');
+  // Two servers on one Redis would take turns with work that each has to do itself.
+  if (config.store.driver !== 'mongodb' && driver === 'redis')
+    problem(['bus', 'driver'], `redis is for store.driver mongodb: a ${config.store.driver} store belongs to one process`);
   if (config.workers > 1 && (config.store.driver === 'sqlite' || config.store.driver === 'memory'))
     problem(['workers'], `a ${config.store.driver} store belongs to one process: several workers need store.driver mongodb`);
-  else if (config.workers > 1 && driver !== 'redis') problem(['workers'], 'several workers need bus.driver redis');
 
   const { certificateFile, keyFile } = config.tls;
   if (certificateFile !== undefined && keyFile === undefined) problem(['tls', 'certificateFile'], 'tls.keyFile is missing beside it');

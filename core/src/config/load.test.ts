@@ -62,7 +62,15 @@ const malformed: readonly (readonly [yaml: string, ...problems: string[]])[] = [
     'plugins: [{ use: x, scope: { listeners: [imaps] } }]',
     'p.yaml:1:42: plugins[0].scope.listeners[0]: no such listener for x: must be one of imap, smtp, lmtp, submission, http',
   ],
-  ['bus: { driver: redis }', 'p.yaml:1:8: bus.driver: bus.redis.url (or urlFile) is missing beside it'],
+  [
+    'bus: { driver: redis }',
+    'p.yaml:1:8: bus.driver: bus.redis.url (or urlFile) is missing beside it',
+    'p.yaml:1:8: bus.driver: redis is for store.driver mongodb: a sqlite store belongs to one process',
+  ],
+  [
+    'store: { driver: mongodb, mongodb: { url: "mongodb://m" } }',
+    'p.yaml:1:10: store.driver: mongodb needs bus.driver redis (and bus.redis.url), by which instances know of each other',
+  ],
   [
     'bus: { redis: { url: "http://x" } }',
     'p.yaml:1:17: bus.redis.url: a Redis URL begins with redis://, rediss://, redis+sentinel:// or redis+cluster://',

@@ -78,7 +78,9 @@ export async function openMongoDocuments(
   try {
     client = new MongoClient(options.url, settings);
   } catch (error) {
-    throw new StoreUnavailable(`store.mongodb.url cannot be used: ${error instanceof Error ? error.message : 'unknown'}`, { cause: error });
+    throw new StoreUnavailable(`this is no URL of a MongoDB server: ${error instanceof Error ? error.message : 'unknown'}`, {
+      cause: error,
+    });
   }
   options.monitor?.(client);
   try {
@@ -89,10 +91,15 @@ export async function openMongoDocuments(
     await client.close();
     throw error instanceof StoreUnavailable
       ? error
-      : new StoreUnavailable(`the MongoDB server cannot be reached: ${error instanceof Error ? error.message : 'unknown'}`, {
+      : new StoreUnavailable(`MongoDB at ${hostsOf(client)} cannot be used: ${error instanceof Error ? error.message : 'unknown'}`, {
           cause: error,
         });
   }
+}
+
+/** Without user and password. */
+function hostsOf({ options: { srvHost, hosts } }: MongoClient): string {
+  return srvHost ?? hosts.map(String).join(',');
 }
 
 /** @throws StoreUnavailable for servers whose updates are not atomic */
