@@ -10,18 +10,21 @@ export interface FileFirst {
 }
 
 function packSegment(account: AccountId, segment: Segment, files: FileFirst[]): PackedSegment {
-  const none = { data: undefined, blob: undefined, blobOctets: 0, recipe: undefined, blobData: undefined };
+  const size = segment.sizeOctets;
   if (segment.at === 'inline') {
-    if (segment.data.length < BLOB_FILE_OCTETS) return { ...none, kind: 0, size: segment.sizeOctets, data: segment.data };
+    const { data } = segment;
+    if (data.length < BLOB_FILE_OCTETS) {
+      return { kind: 0, size, data, blob: undefined, blobOctets: 0, recipe: undefined, blobData: undefined };
+    }
     // Named under a scope that no caller uses, so that it is nobody's attachment.
-    const id = blobIdOf(`inline:${account}`, segment.data);
-    files.push({ id, data: segment.data });
-    return { ...none, kind: 2, size: segment.sizeOctets, blob: id, blobOctets: segment.data.length };
+    const blob = blobIdOf(`inline:${account}`, data);
+    files.push({ id: blob, data });
+    return { kind: 2, size, data: undefined, blob, blobOctets: data.length, recipe: undefined, blobData: undefined };
   }
-  const { sizeOctets: size, blob, blobOctets, recipe, data } = segment;
-  if (data !== undefined && data.length >= BLOB_FILE_OCTETS) files.push({ id: blob, data });
-  const blobData = data !== undefined && data.length < BLOB_FILE_OCTETS ? data : undefined;
-  return { ...none, kind: 1, size, blob, blobOctets, recipe, blobData };
+  const { blob, blobOctets, recipe, data } = segment;
+  const isFile = data !== undefined && data.length >= BLOB_FILE_OCTETS;
+  if (isFile) files.push({ id: blob, data });
+  return { kind: 1, size, data: undefined, blob, blobOctets, recipe, blobData: isFile ? undefined : data };
 }
 
 /** Rows of a content. What is too big for a row is added to `files`. */
@@ -29,25 +32,20 @@ export function packContent(account: AccountId, content: NewContent, files: File
   const { id, sizeOctets: size, bodyOffset, meta, segments } = content;
   const only = segments.length === 1 ? segments[0] : undefined;
   const single = only?.at === 'inline' && only.data.length < BLOB_FILE_OCTETS ? only : undefined;
-  const columns =
-    'sealed' in meta
-      ? { envelope: null, structure: null, body: null, preview: null, sentAt: null, head: null, parts: null, sealed: meta.sealed }
-      : {
-          envelope: meta.envelope,
-          structure: meta.structure,
-          body: meta.body,
-          preview: meta.preview,
-          sentAt: meta.sentAt,
-          head: meta.head,
-          parts: meta.parts,
-          sealed: null,
-        };
+  const open = 'sealed' in meta ? undefined : meta;
   return {
     id,
     size,
     bodyOffset,
     codecs: content.codecs.length === 0 ? '[]' : JSON.stringify(content.codecs),
-    ...columns,
+    envelope: open?.envelope ?? null,
+    structure: open?.structure ?? null,
+    body: open?.body ?? null,
+    preview: open?.preview ?? null,
+    sentAt: open?.sentAt ?? null,
+    head: open?.head ?? null,
+    parts: open?.parts ?? null,
+    sealed: 'sealed' in meta ? meta.sealed : null,
     shape: single !== undefined ? SHAPE_SINGLE : segments.length === 0 ? SHAPE_EMPTY : SHAPE_TABLE,
     segmentSize: single?.sizeOctets ?? 0,
     data: single?.data ?? null,
