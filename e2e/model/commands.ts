@@ -8,7 +8,6 @@ import {
   flagsOf,
   flagText,
   hasFlag,
-  internalDate,
   MAILBOXES,
   moved,
   NEW_MAILBOX,
@@ -98,7 +97,7 @@ function messageSet(view: SessionView, dice: Dice): MessageSet {
   return { text: texts.join(','), uids: new Set(named), prefix: isUid ? 'UID ' : '' };
 }
 
-function someFlags(dice: Dice, most = 3): string[] {
+export function someFlags(dice: Dice, most = 3): string[] {
   return [...new Set(Array.from({ length: dice.between(0, most) }, () => dice.pick(FLAGS)))];
 }
 function living(box: TrueMailbox | undefined, uids: ReadonlySet<number>): Map<number, TrueMessage> {
@@ -107,46 +106,14 @@ function living(box: TrueMailbox | undefined, uids: ReadonlySet<number>): Map<nu
 function anyGone(box: TrueMailbox, uids: ReadonlySet<number>): boolean {
   return living(box, uids).size < uids.size;
 }
-function must(condition: boolean, what: string, answer: Answer): void {
+export function must(condition: boolean, what: string, answer: Answer): void {
   if (!condition) throw new RuleBroken(`${what}\n${[...answer.untagged, answer.done].join('\n')}`);
 }
-function mustBe(done: string, answer: Answer): void {
+export function mustBe(done: string, answer: Answer): void {
   must(answer.done.startsWith(done), `the answer must be ${done}`, answer);
 }
 
 /* ── Commands that need no mailbox ───────────────────────────────────────────────────────────────────────────── */
-
-export function append({ dice, truth, nextId }: World, view: SessionView): ModelCommand {
-  const name = dice.pick(view.mailboxes);
-  const count = dice.next() < 0.7 ? 1 : dice.between(2, 3);
-  const messages = Array.from({ length: count }, () => ({ id: nextId(), flags: flagText(someFlags(dice, 2)) }));
-  const octets = messages.map(({ id }) => Buffer.from(`Subject: message ${id}\r\nX-Id: ${id}\r\n\r\n${'text '.repeat(id % 40)}\r\n`));
-  const head = (index: number): string =>
-    `(${messages[index]?.flags}) "${internalDate(messages[index]?.id ?? 0)}" {${octets[index]?.length}}`;
-  const literals = octets.map((body, index) => Buffer.concat([body, Buffer.from(index + 1 < count ? ` ${head(index + 1)}\r\n` : '\r\n')]));
-  const exists = truth.has(name);
-  return {
-    line: `APPEND ${view.wire(name)} ${head(0)}`,
-    literals,
-    outcomes: (now) => [now.has(name) ? appended(now, name, messages) : now],
-    check(answer, _before, after) {
-      if (!exists) return mustBe('NO [TRYCREATE]', answer);
-      const code = /^OK \[APPENDUID (\d+) ([\d:,]+)\]/.exec(answer.done);
-      const box = after.get(name);
-      const uids = numbersOf(code?.[2] ?? '');
-      must(box !== undefined && Number(code?.[1]) === box.uidValidity && uids.length === count, 'APPENDUID', answer);
-      for (const [index, { id }] of messages.entries()) {
-        must(box?.messages.some((message) => message.uid === uids[index] && message.id === id) === true, `UID of message ${id}`, answer);
-      }
-      if (view.selected?.uidValidity === box?.uidValidity)
-        must(
-          answer.untagged.some((line) => line.endsWith(' EXISTS')),
-          'EXISTS of the own APPEND',
-          answer,
-        );
-    },
-  };
-}
 
 export function tree({ dice, truth }: World): ModelCommand {
   const names = MAILBOXES.slice(1);

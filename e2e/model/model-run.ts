@@ -5,21 +5,8 @@
  */
 import type { ImapScript } from '../support/imap-script.ts';
 import { Dice } from '../support/sample-mail.ts';
-import {
-  append,
-  boxOf,
-  close,
-  copy,
-  expunge,
-  fetch,
-  isFull,
-  type ModelCommand,
-  search,
-  status,
-  store,
-  tree,
-  type World,
-} from './commands.ts';
+import { append, catenate, replace } from './append-commands.ts';
+import { boxOf, close, copy, expunge, fetch, isFull, type ModelCommand, search, status, store, tree, type World } from './commands.ts';
 import { type Modes, type Registry, RuleBroken, SessionView } from './session-view.ts';
 import {
   checkSuccession,
@@ -228,8 +215,10 @@ class ModelRun {
   #someCommand(session: SessionView): ModelCommand {
     const world = this.#world;
     const kind = this.#dice.next();
+    if (kind < 0.06 && !isFull(this.#truth)) return catenate(world, session);
     if (kind < 0.18 && !isFull(this.#truth)) return append(world, session);
     if (session.messages.length === 0) return kind < 0.6 && !isFull(this.#truth) ? append(world, session) : status(world, session);
+    if (kind < 0.24) return replace(world, session);
     if (kind < 0.4) return store(world, session);
     if (kind < 0.55) return isFull(this.#truth) ? expunge(world, session) : copy(world, session);
     if (kind < 0.66) return expunge(world, session);
@@ -345,7 +334,9 @@ class ModelRun {
   #commandForBurst(session: SessionView): ModelCommand {
     const world = this.#world;
     const kind = this.#dice.next();
-    if (kind < 0.2) return append(world, session);
+    if (kind < 0.13) return append(world, session);
+    if (kind < 0.2) return catenate(world, session);
+    if (kind < 0.28) return replace(world, session);
     if (kind < 0.5) return store(world, session);
     if (kind < 0.65) return copy(world, session);
     if (kind < 0.85) return expunge(world, session);
