@@ -6,11 +6,13 @@ import { args } from '../grammar/args.ts';
 import { searchProgram } from '../grammar/search.ts';
 import type { SearchProgram, SearchReturn } from '../grammar/syntax-tree.ts';
 import { numberSet, runsOf } from '../grammar/write.ts';
+import { LineBytes } from '../line-bytes.ts';
 import { saveResult } from '../message-limit.ts';
 import { partOf } from '../partial.ts';
 import { relevancyOf, requireFuzzy } from '../relevancy.ts';
 import { asksModSeq, searchQuery } from '../search-query.ts';
 import type { SelectedMailbox } from '../selected-mailbox.ts';
+import { TimeSlice } from '../time-slice.ts';
 
 /** SEARCH and UID SEARCH: RFC 3501 §6.4.4, RFC 9051 §6.4.4, RFC 4731 (ESEARCH), RFC 5182 (SEARCHRES), RFC 5032, RFC 6203 (SEARCH=FUZZY), RFC 7162 §3.1.5, RFC 9394. */
 export const search = defineCommand({
@@ -46,11 +48,9 @@ export const search = defineCommand({
       returns?.relevancy === true
         ? await relevancyOf(query, uids, (asked, within) => access.search(view.box, asked, { within, signal }))
         : undefined;
-    const answer =
-      returns === undefined && !session.isRev2
-        ? searchLine(found, withModSeq)
-        : esearchLine(context, program, { ...found, scores }, withModSeq);
-    await respondLong(context, answer);
+    if (returns === undefined && !session.isRev2) {
+      await respondNumbers(context, found.numbers, withModSeq ? highest(found.modSeqs) : undefined);
+    } else await respondLong(context, esearchLine(context, program, { ...found, scores }, withModSeq));
     return completion;
   },
 });
@@ -84,11 +84,6 @@ function highest(modSeqs: Float64Array): number {
   let most = 0;
   for (const modSeq of modSeqs) if (modSeq > most) most = modSeq;
   return most;
-}
-
-function searchLine({ numbers, modSeqs }: Found, withModSeq: boolean): string {
-  if (numbers.length === 0) return '* SEARCH\r\n';
-  return `* SEARCH ${numbers.join(' ')}${withModSeq ? ` (MODSEQ ${highest(modSeqs)})` : ''}\r\n`;
 }
 
 /** RFC 5182 §2.1: SAVE and nothing else suppresses the ESEARCH response. */
@@ -129,6 +124,26 @@ function shownModSeqs(modSeqs: Float64Array, { min, max, all, count, partial }: 
   if (all || count || (!min && !max && partial === undefined)) return modSeqs;
   const part = partial === undefined ? [] : partOf(modSeqs, partial);
   return Float64Array.from([...(min ? modSeqs.subarray(0, 1) : []), ...(max ? modSeqs.subarray(-1) : []), ...part]);
+}
+
+/** `* SEARCH` with its numbers, some thousands at a time. MODSEQ (RFC 7162 §3.1.5) is not said of none. */
+async function respondNumbers({ respond, session }: CommandContext, numbers: Uint32Array, modSeq: number | undefined): Promise<void> {
+  const STEP = 4_096;
+  const line = new LineBytes(respond);
+  const slice = new TimeSlice();
+  session.progress?.hold();
+  line.text('* SEARCH');
+  for (let at = 0; at < numbers.length; at++) {
+    line.text(' ');
+    line.number(numbers[at] as number);
+    if (at % STEP !== STEP - 1) continue;
+    if (respond.isFull) await respond.drained();
+    if (slice.isOver) await slice.pass();
+  }
+  if (modSeq !== undefined && numbers.length > 0) line.text(` (MODSEQ ${modSeq})`);
+  line.text('\r\n');
+  line.flush();
+  session.progress?.release();
 }
 
 /** Text of 64 KiB at a time: an answer of a million numbers is several megabytes. */
