@@ -19,6 +19,13 @@ function house() {
   return { server, clock, open };
 }
 
+/** Of entries 1 to 6 nothing is left but the last number. */
+async function pruneAndFree(store: MongoStore, clock: { at: number }): Promise<void> {
+  await store.prune(ada, 6);
+  clock.at += 2 * HOUR;
+  await store.prune(ada, 6);
+}
+
 test('a writer that stood still while its number was given out, pruned and freed does not win it', async () => {
   const { clock, open } = house();
   const [slow, busy] = [await open(), await open()];
@@ -26,8 +33,7 @@ test('a writer that stood still while its number was given out, pruned and freed
   await busy.tail(ada, 0, 10);
   await fill(busy, ada, 3, 6);
   await saveState(busy, ada, 6);
-  clock.at += 2 * HOUR;
-  await busy.prune(ada, 6);
+  await pruneAndFree(busy, clock);
   assert.equal((await busy.collections.journal.find({}, { limit: 10 })).length, 1, 'only the newest number is still there');
   assert.deepEqual(await slow.commit(proposal(ada, 3)), { done: false, head: 6 });
   // Even when it asked for the head before and the answer is hours old by the time it inserts.
@@ -38,6 +44,31 @@ test('a writer that stood still while its number was given out, pruned and freed
   assert.deepEqual(await all(busy.check()), []);
 });
 
+test('a number is not freed early by a clock that is weeks ahead, nor proposed again by one that was set back', async () => {
+  const { server, clock, open } = house();
+  const late = { at: clock.at };
+  const slow = await open();
+  const ahead = await openStoreOver(new ModelDocuments(server), { tidyEveryMs: 0, now: () => late.at });
+  await fill(slow, ada, 1, 2);
+  await ahead.tail(ada, 0, 10);
+  await fill(ahead, ada, 3, 6);
+  await saveState(ahead, ada, 6);
+  late.at += 500 * HOUR;
+  await ahead.prune(ada, 6);
+  assert.deepEqual(await slow.commit(proposal(ada, 3)), { done: false, head: 6 });
+  const set = await open();
+  assert.deepEqual(await set.journal.headFor(ada, 7), 6);
+  await pruneAndFree(ahead, late);
+  clock.at -= HOUR; // as its clock says, it has asked an hour from now
+  await fill(ahead, ada, 7, 12);
+  await saveState(ahead, ada, 12);
+  await ahead.prune(ada, 12);
+  late.at += 2 * HOUR;
+  await ahead.prune(ada, 12);
+  assert.deepEqual(await set.commit(proposal(ada, 7)), { done: false, head: 12 });
+  assert.deepEqual(await all(set.check()), []);
+});
+
 test('after hours without a poll an account is known as moved although its next number is gone', async () => {
   const { clock, open } = house();
   const [slow, busy] = [await open(), await open()];
@@ -45,8 +76,7 @@ test('after hours without a poll an account is known as moved although its next 
   await busy.tail(ada, 0, 10);
   await fill(busy, ada, 3, 6);
   await saveState(busy, ada, 6);
-  clock.at += 2 * HOUR;
-  await busy.prune(ada, 6);
+  await pruneAndFree(busy, clock);
   const heads = new Map([
     [ada, 2],
     [account('idle'), 0],

@@ -10,7 +10,7 @@ import type { Transactions } from './transactions.ts';
 const SIDE_OCTETS = 1024 * 1024;
 /** A head that was read longer ago may have been pruned beyond: it is read again, or the slot that was won is looked at. */
 const HEAD_TTL_MS = 5 * 60_000;
-/** Slots of pruned entries keep their number taken for so long, which is far above {@link HEAD_TTL_MS}. */
+/** Slots of pruned entries keep their number taken for so long after they were pruned, which is far above {@link HEAD_TTL_MS}. */
 const KEEP_NUMBERS_MS = 3_600_000;
 const HEADS = 100_000;
 const MOVED_PAGE = 500;
@@ -60,8 +60,13 @@ export class Journal {
   /** The head that `seq` is proposed on: from memory when that says `seq - 1` and is fresh. */
   async headFor(account: AccountId, seq: Seq): Promise<Seq> {
     const known = this.#heads.get(account);
-    if (known !== undefined && known.seq === seq - 1 && this.#now() - known.at < HEAD_TTL_MS) return known.seq;
+    if (known !== undefined && known.seq === seq - 1 && this.#isFresh(known.at)) return known.seq;
     return this.head(account);
+  }
+  /** A time that is yet to come is from before the clock was set back: who knows how long ago. */
+  #isFresh(at: number): boolean {
+    const age = this.#now() - at;
+    return age >= 0 && age < HEAD_TTL_MS;
   }
   async head(account: AccountId): Promise<Seq> {
     for (;;) {
@@ -98,7 +103,7 @@ export class Journal {
     else slot = { ...base, sides: await this.#putSides(`${id}/${token}`, [data, packed]), size: data.length };
     if (!(await this.#slots.insert(slot))) return false;
     const at = base.t;
-    if (this.#now() - headAt > HEAD_TTL_MS && (await this.#isPruned(account, seq))) {
+    if (!this.#isFresh(headAt) && (await this.#isPruned(account, seq))) {
       // This process stood still for so long that the number was given out, pruned and freed meanwhile.
       await this.#slots.remove({ _id: id, k: token });
       return false;
@@ -209,7 +214,8 @@ export class Journal {
       await this.#keepDead(account, floor, to);
       await this.#accounts.updateMany({ _id: account }, { $max: { floor: to } });
       const range = { $gt: slotKey(account, floor), $lte: slotKey(account, to) };
-      await this.#slots.updateMany({ _id: range }, { $set: { gone: true }, $unset: ['d', 'dead', 'sides', 'size'] });
+      // From this clock's now on: by the proposer's, one that is ahead would free at once what others may still propose.
+      await this.#slots.updateMany({ _id: range }, { $set: { gone: true, t: this.#now() }, $unset: ['d', 'dead', 'sides', 'size'] });
       await this.#sides.remove({ _id: { $gt: range.$gt, $lt: `${slotKey(account, to)}0` } });
     }
     // The newest number always stays: it says where the journal is.
