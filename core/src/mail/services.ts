@@ -30,7 +30,8 @@ export interface MessageSource {
   readonly sizeOctets: number;
   /** Everything, when it lies in memory. */
   readonly bytes: Uint8Array | undefined;
-  open(range?: ByteRange): AsyncIterable<Uint8Array>;
+  /** With `lends` a chunk may be the reader's only until it asks for the next; else it may be kept. */
+  open(range?: ByteRange, options?: ReadOptions): AsyncIterable<Uint8Array>;
   dispose(): Promise<void>;
 }
 export interface Spool {
@@ -180,6 +181,8 @@ export interface ContentMetaRow {
   readonly headText?: string;
   readonly parts?: Uint8Array;
 }
+/** `once`: whoever goes through a whole mailbox keeps nothing in memory for the next reader, and leaves there what others read again. */
+export type ContentUse = 'again' | 'once';
 /** A message's octets as received, whatever lies at rest. */
 export interface ReadOptions {
   /** A chunk is the reader's only until it asks for the next. */
@@ -207,7 +210,7 @@ export interface OpenContent {
 export interface ContentReader {
   /** In the order asked, `undefined` where a content is gone. Page by at most 500. @throws MailError locked, damaged */
   meta(ids: readonly ContentId[], columns: readonly MetaColumn[]): Promise<readonly (ContentMetaRow | undefined)[]>;
-  open(ids: readonly ContentId[]): Promise<readonly (OpenContent | undefined)[]>;
+  open(ids: readonly ContentId[], use?: ContentUse): Promise<readonly (OpenContent | undefined)[]>;
 }
 
 export interface AppendMessage {

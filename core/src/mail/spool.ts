@@ -8,15 +8,14 @@ import { join } from 'node:path';
 import { CrlfNormaliser, normaliseCrlf } from '../mime/crlf.ts';
 import { MailError } from './errors.ts';
 import type { ByteRange, MessageSource, Spool } from './services.ts';
+import { BlockPool, HeldBlocks } from './spool-blocks.ts';
 
 /** A message up to this size stays in memory. */
 export const MEMORY_OCTETS = 256 * 1024;
 /** So does one up to this size while less than half of the budget is in use: a file costs encryption, writes and two reads. */
 const ROOMY_OCTETS = 24 * 1024 * 1024;
-/** Beyond this size what lies in memory stays in the pieces in which it came. */
+/** Beyond this size it lies in blocks, not in one piece. */
 const JOINED_OCTETS = 2 * 1024 * 1024;
-/** Octets that are handed out before others get their turn. */
-const TURN_OCTETS = 1024 * 1024;
 /** Octets of a read or write of a spool file: small, as 50 big deliveries do it at once. */
 const BLOCK_OCTETS = 64 * 1024;
 const AES_BLOCK = 16;
@@ -50,6 +49,7 @@ class DiskSpool implements Spool {
   readonly #openFile: (path: string) => Promise<SpoolFile>;
   readonly #budget: number;
   #memoryLeft: number;
+  readonly #blocks = new BlockPool();
 
   constructor(options: SpoolOptions) {
     this.#directory = options.directory;
@@ -79,7 +79,8 @@ class DiskSpool implements Spool {
     const { limitOctets, signal, lineEnds = 'normalise' } = options;
     const crlf = new CrlfNormaliser();
     const memory = new HeldChunks();
-    let held = 0; // octets in `memory`, taken from the budget
+    let blocks: HeldBlocks | undefined;
+    let held = 0; // octets in `memory` or `blocks`, taken from the budget
     let total = 0;
     let file: SpoolWriter | undefined;
     const give = () => {
@@ -93,13 +94,17 @@ class DiskSpool implements Spool {
       if (file === undefined) {
         const most = this.#memoryLeft * 2 > this.#budget ? ROOMY_OCTETS : MEMORY_OCTETS;
         if (total <= most && this.#memoryLeft >= chunk.length) {
-          memory.push(chunk);
+          if (total > JOINED_OCTETS) {
+            blocks ??= intoBlocks(memory, this.#blocks);
+            blocks.push(chunk);
+          } else memory.push(chunk);
           held += chunk.length;
           this.#memoryLeft -= chunk.length;
           return;
         }
         file = await SpoolWriter.open(this.#directory, this.#openFile);
-        for (const early of memory.take()) await file.write(early);
+        for (const early of blocks?.octets() ?? memory.take()) await file.write(early);
+        blocks?.giveBack();
         give();
       }
       await file.write(chunk);
@@ -111,13 +116,14 @@ class DiskSpool implements Spool {
       }
       signal.throwIfAborted();
       if (file !== undefined) return await file.finish();
-      const chunks = memory.take();
       // The source owns this share of the budget until it is disposed of.
-      if (total > JOINED_OCTETS) return new PiecesSource(chunks, total, give);
+      if (blocks !== undefined) return blocks.source(total, give);
+      const chunks = memory.take();
       const [first] = chunks;
       return new MemorySource(chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, total), give);
     } catch (error) {
       give();
+      blocks?.giveBack();
       await file?.abandon();
       throw spoolError(error);
     }
@@ -158,6 +164,12 @@ class HeldChunks {
   }
 }
 
+function intoBlocks(memory: HeldChunks, pool: BlockPool): HeldBlocks {
+  const blocks = new HeldBlocks(pool);
+  for (const chunk of memory.take()) blocks.push(chunk);
+  return blocks;
+}
+
 class MemorySource implements MessageSource {
   readonly sizeOctets: number;
   readonly bytes: Uint8Array;
@@ -177,46 +189,6 @@ class MemorySource implements MessageSource {
   async dispose(): Promise<void> {
     this.#release?.();
     this.#release = undefined;
-  }
-}
-
-/** A big message in memory, in the pieces in which it came. */
-class PiecesSource implements MessageSource {
-  readonly sizeOctets: number;
-  readonly bytes = undefined;
-  #pieces: readonly Uint8Array[] | undefined;
-  readonly #release: () => void;
-
-  constructor(pieces: readonly Uint8Array[], sizeOctets: number, release: () => void) {
-    this.#pieces = pieces;
-    this.sizeOctets = sizeOctets;
-    this.#release = release;
-  }
-
-  async *open(range?: ByteRange): AsyncGenerator<Uint8Array> {
-    const start = Math.max(0, range?.start ?? 0);
-    const end = Math.min(this.sizeOctets, range?.end ?? this.sizeOctets);
-    if (start >= end) return;
-    if (this.#pieces === undefined) throw new Error('message source is disposed of');
-    let at = 0;
-    let sinceTurn = 0;
-    for (const piece of this.#pieces) {
-      const from = Math.max(0, start - at);
-      const to = Math.min(piece.length, end - at);
-      at += piece.length;
-      if (from >= to) continue;
-      yield piece.subarray(from, to);
-      if (at >= end) return;
-      sinceTurn += to - from;
-      if (sinceTurn < TURN_OCTETS) continue;
-      sinceTurn = 0;
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  }
-
-  async dispose(): Promise<void> {
-    if (this.#pieces !== undefined) this.#release();
-    this.#pieces = undefined;
   }
 }
 

@@ -109,8 +109,9 @@ export class Ingest {
     for (const { from, to, encoding } of this.#stretches(message, isWhole ? parsed.parts.bodyStart : 0)) {
       scope.signal.throwIfAborted();
       const open = () => source.open({ start: from, end: to });
+      const lend = () => source.open({ start: from, end: to }, { lends: true });
       if (encoding === undefined) await writer.glue(to - from, open);
-      else await writer.part(to - from, encoding, open);
+      else await writer.part(to - from, encoding, open, lend);
     }
     return {
       id,
@@ -204,11 +205,11 @@ class SegmentWriter {
     await this.#add('inline', { sizeOctets, plainOctets: sizeOctets, recipe: EMPTY, open });
   }
 
-  /** A big leaf: decoded, if its octets can be made again of that. */
-  async part(sizeOctets: number, encoding: string, open: CodecSegment['open']): Promise<void> {
+  /** A big leaf: decoded, if its octets can be made again of that. `lend` gives the same octets as `open`, each chunk until the next. */
+  async part(sizeOctets: number, encoding: string, open: CodecSegment['open'], lend: CodecSegment['open']): Promise<void> {
     // Decoded it is surely more than the commit carries: one pass, straight into the blob.
     if (encoding === 'base64' && this.#stack.codecs.length === 0 && sizeOctets > MEMORY_OCTETS * 2) {
-      const decoding = new Base64Stream(open());
+      const decoding = new Base64Stream(lend());
       try {
         const { id, sizeOctets: blobOctets } = await this.#options.blobs.put(this.#blobScope, decoding.open(), this.#scope.signal);
         if (decoding.recipe === undefined) throw new TypeError('the blob was stored before its stream had ended');
@@ -219,7 +220,7 @@ class SegmentWriter {
         return this.#add('blob', { sizeOctets, plainOctets: sizeOctets, recipe: EMPTY, open });
       }
     }
-    const known = encoding === 'base64' ? await analyseBase64(open(), MEMORY_OCTETS) : undefined;
+    const known = encoding === 'base64' ? await analyseBase64(lend(), MEMORY_OCTETS) : undefined;
     if (known === undefined) return this.#add('blob', { sizeOctets, plainOctets: sizeOctets, recipe: EMPTY, open });
     const { recipe, decoded, decodedOctets: plainOctets } = known;
     const reopen = decoded === undefined ? (range?: ByteRange) => decodedBase64(open(), range) : openChunks(decoded);

@@ -25,7 +25,7 @@ export function parseSource(source: MessageSource, wants: 'digest' | 'parse', si
 async function parseStream(source: MessageSource, wants: 'digest' | 'parse', signal: AbortSignal): Promise<ParsedSource> {
   const parser = new MessageParser();
   const digest = wants === 'digest' ? createHash('sha256') : undefined;
-  for await (const chunk of source.open()) {
+  for await (const chunk of source.open(undefined, { lends: true })) {
     signal.throwIfAborted();
     parser.push(chunk);
     digest?.update(chunk);
