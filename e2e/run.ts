@@ -9,6 +9,7 @@ import { once } from 'node:events';
 import { globSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { compileCacheEnv } from './support/compile-cache.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 /** Two use both cores of a small machine: most files wait for somebody half of the time. More would make clients wait for the machine. */
@@ -58,7 +59,7 @@ async function run(paths: readonly string[], atOnce: number): Promise<boolean> {
   const child = spawn(process.execPath, ['--test', `--test-concurrency=${atOnce}`, ...paths], {
     cwd: ROOT,
     stdio: 'inherit',
-    env: profile === 'distributed' ? { ...process.env, POCHARD_E2E_PROFILE: 'distributed' } : process.env,
+    env: { ...process.env, ...compileCacheEnv, ...(profile === 'distributed' ? { POCHARD_E2E_PROFILE: 'distributed' } : {}) },
   });
   const [code] = await once(child, 'exit');
   return code === 0;
