@@ -26,13 +26,14 @@ async function transport(t: TestContext): Promise<(() => Promise<ModelTransport>
     await share(t, first, owner, guest);
     return {
       owner,
+      guest,
       instances: servers.length,
       connect: (instance, as) => ImapScript.login(t, (servers[instance] ?? first).port('imap'), as === 'owner' ? owner : guest, PASSWORD),
       convergenceMs: servers.length > 1 ? CONVERGENCE_MS : 0,
     };
   };
 }
-/** The guest may do all in INBOX, and sees the owner's \Seen: what is true for the one is true for the other. */
+/** The guest may do all in INBOX until the model takes rights away, and sees the owner's \Seen: what is true for the one is true for the other. */
 async function share(t: TestContext, server: TestServer, owner: string, guest: string): Promise<void> {
   const imap = await ImapScript.login(t, server.port('imap'), owner, PASSWORD);
   for (const command of [`SETACL INBOX ${guest} lrswitex`, 'SETMETADATA INBOX (/shared/vendor/pochard/sharedseen "true")'])

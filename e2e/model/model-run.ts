@@ -5,25 +5,20 @@
  */
 import type { ImapScript } from '../support/imap-script.ts';
 import { Dice } from '../support/sample-mail.ts';
-import { append, catenate, replace } from './append-commands.ts';
-import { boxOf, close, copy, expunge, fetch, isFull, type ModelCommand, search, status, store, tree, type World } from './commands.ts';
-import { type Modes, type Registry, RuleBroken, SessionView } from './session-view.ts';
-import {
-  checkSuccession,
-  difference,
-  flagText,
-  hasFlag,
-  idOf,
-  MAILBOXES,
-  type TrueMailbox,
-  type TrueMessage,
-  type Truth,
-  uidSet,
-} from './truth.ts';
+import { AccountAudit, type Snapshot } from './account-audit.ts';
+import { mustAgree } from './agreement.ts';
+import { append } from './append-commands.ts';
+import { close, isFull, type ModelCommand, tree, type World } from './commands.ts';
+import { checkResynchronised } from './resynchronisation.ts';
+import { ALL_RIGHTS, maySelect, SOME_RIGHTS, underRights } from './rights.ts';
+import { type Modes, RuleBroken, SessionView } from './session-view.ts';
+import { commandForBurst, someCommand } from './some-command.ts';
+import { checkSuccession, difference, type TrueMailbox, type Truth, uidSet } from './truth.ts';
 
 export interface ModelTransport {
   readonly instances: number;
   readonly owner: string;
+  readonly guest: string;
   /** A session on one of the instances, logged in as the owner of the account, or as one who may do all in its INBOX. */
   connect(instance: number, as: 'owner' | 'guest'): Promise<ImapScript>;
   /** ms within which a session in IDLE hears of a change; 0 where everything is known at once. */
@@ -52,17 +47,11 @@ export interface ModelResult {
 }
 
 const LOG_LINES = 150;
-const SNAPSHOTS = 60;
 const PROGRESS_STEPS = 500;
 /** Most commands of each session in a storm. */
 const STORM = 12;
 /** Octets of a set in a command. */
 const LONGEST_SET = 30_000;
-
-interface Snapshot {
-  readonly highestModSeq: number;
-  readonly messages: readonly TrueMessage[];
-}
 
 /** @throws Error with seed, step and the last lines when a rule is broken */
 export async function runModel(transport: ModelTransport, options: ModelOptions): Promise<ModelResult> {
@@ -87,14 +76,12 @@ class ModelRun {
   readonly #transport: ModelTransport;
   readonly #options: ModelOptions;
   readonly #dice: Dice;
-  readonly #registry: Registry = new Map();
-  readonly #history = new Map<number, Snapshot[]>();
-  readonly #validities = new Map<string, number>();
+  readonly #audit: AccountAudit;
   readonly #byName = new Map<string, number>();
   #sessions: SessionView[] = [];
-  /** One on each instance: whichever looks must find the same. */
-  #auditors: ImapScript[] = [];
   #truth: Truth = new Map();
+  /** Of guests, in INBOX. */
+  #rights = ALL_RIGHTS;
   #ids = 0;
   #commands = 0;
   #contended = 0;
@@ -104,20 +91,21 @@ class ModelRun {
     this.#transport = transport;
     this.#options = options;
     this.#dice = new Dice(options.seed);
+    this.#audit = new AccountAudit(this.#dice);
   }
 
   close(): void {
-    for (const auditor of this.#auditors) auditor.close();
+    this.#audit.close();
     for (const session of this.#sessions) session.close();
   }
 
   async run(): Promise<ModelResult> {
     const { sessions, forMs, commands = Number.POSITIVE_INFINITY, onProgress } = this.#options;
     for (let instance = 0; instance < this.#transport.instances; instance += 1)
-      this.#auditors.push(await this.#transport.connect(instance, 'owner'));
+      this.#audit.add(await this.#transport.connect(instance, 'owner'));
     for (let index = 0; index < sessions; index += 1) this.#sessions.push(await this.#connect(index));
-    this.#truth = await this.#audit();
-    this.#remember();
+    this.#truth = await this.#audit.look();
+    this.#audit.remember(this.#truth);
     const end = Date.now() + forMs;
     while (Date.now() < end && this.#commands < commands) {
       this.steps += 1;
@@ -169,14 +157,14 @@ class ModelRun {
     ];
     if (isGuest) marks.push('g');
     const whose = isGuest ? { ...modes, guestOf: owner } : modes;
-    return new SessionView(`S${index}${marks.join('')}`, script, whose, this.#registry, say);
+    return new SessionView(`S${index}${marks.join('')}`, script, whose, this.#audit.registry, say);
   }
 
   get #world(): World {
     return {
       dice: this.#dice,
       truth: this.#truth,
-      modSeqs: (uidValidity) => (this.#history.get(uidValidity) ?? []).map(({ highestModSeq }) => highestModSeq),
+      modSeqs: (uidValidity) => this.#audit.history(uidValidity).map(({ highestModSeq }) => highestModSeq),
       nextId: () => (this.#ids += 1),
     };
   }
@@ -190,6 +178,7 @@ class ModelRun {
     if (idling.length > 0 && (kind < 0.15 || free.length === 0)) return this.#done(this.#dice.pick(idling));
     if (kind < 0.2) return this.#resynchronise();
     if (kind < 0.22) return this.#storm(free);
+    if (kind < 0.23 && (this.#options.guests ?? 0) > 0) return this.#changeRights();
     if (kind < 0.4 && free.length > 1) return this.#burst(free);
     const session = this.#dice.pick(free);
     await this.#catchUp(session);
@@ -202,7 +191,7 @@ class ModelRun {
     if (kind < 0.62) return this.#noop(session);
     if (kind < 0.66 && session.guestOf === undefined) return this.#alone(session, tree(this.#world));
     if (kind < 0.69) return this.#alone(session, close(this.#world, session));
-    return this.#alone(session, this.#someCommand(session));
+    return this.#alone(session, someCommand(this.#world, session));
   }
 
   /** A client with NOTIFY reads what came between commands before it thinks of the next. */
@@ -212,23 +201,9 @@ class ModelRun {
     await this.#identify(session);
   }
 
-  #someCommand(session: SessionView): ModelCommand {
-    const world = this.#world;
-    const kind = this.#dice.next();
-    if (kind < 0.06 && !isFull(this.#truth)) return catenate(world, session);
-    if (kind < 0.18 && !isFull(this.#truth)) return append(world, session);
-    if (session.messages.length === 0) return kind < 0.6 && !isFull(this.#truth) ? append(world, session) : status(world, session);
-    if (kind < 0.24) return replace(world, session);
-    if (kind < 0.4) return store(world, session);
-    if (kind < 0.55) return isFull(this.#truth) ? expunge(world, session) : copy(world, session);
-    if (kind < 0.66) return expunge(world, session);
-    if (kind < 0.82) return fetch(world, session);
-    if (kind < 0.96) return search(world, session);
-    return status(world, session);
-  }
-
   /** One command while all others are silent: everything about it is known. */
-  async #alone(session: SessionView, command: ModelCommand): Promise<void> {
+  async #alone(session: SessionView, wanted: ModelCommand): Promise<void> {
+    const command = underRights(wanted, session, this.#rights);
     this.#count(command.line);
     const before = this.#truth;
     const answer = await session.run(command.line, ...(command.literals ?? []));
@@ -239,7 +214,7 @@ class ModelRun {
     command.assume?.(answer);
     if (/^(?:DELETE|RENAME)/.test(command.line)) await this.#mourn(session, before);
     await this.#identify(session);
-    if (/^CHECK|^NOOP/.test(command.line)) this.#agrees(session);
+    if (/^CHECK|^NOOP/.test(command.line)) mustAgree(session, this.#truth);
   }
 
   async #noop(session: SessionView): Promise<void> {
@@ -253,6 +228,19 @@ class ModelRun {
     await this.#converge(session);
   }
 
+  /** The owner gives and takes; a guest who may no longer read is told to go (decision 12). */
+  async #changeRights(): Promise<void> {
+    this.#rights = this.#dice.pick(SOME_RIGHTS);
+    const line = `SETACL INBOX ${this.#transport.guest} ${this.#rights}`;
+    this.#count(line);
+    this.log.push(`owner C: ${line}`);
+    await this.#audit.must(line);
+    await this.#settle([this.#truth]);
+    await this.#audit.tellAll();
+    for (const session of this.#sessions)
+      if (session.selected !== undefined && !maySelect(session, this.#rights)) await this.#lose(session);
+  }
+
   /** Several at once, one of each session. */
   async #burst(free: readonly SessionView[]): Promise<void> {
     const taking = free.filter(() => this.#dice.next() < 0.8).slice(0, 4);
@@ -260,8 +248,8 @@ class ModelRun {
     const commands = taking.map((session) => {
       const { name } = session;
       const isSelected = session.selected !== undefined && session.messages.length > 0;
-      const command = isSelected ? this.#commandForBurst(session) : append(this.#world, session);
-      return { name, session, command };
+      const command = isSelected ? commandForBurst(this.#world, session) : append(this.#world, session);
+      return { name, session, command: underRights(command, session, this.#rights) };
     });
     if (isFull(this.#truth) && commands.some(({ command }) => command.line.startsWith('APPEND'))) return;
     const before = this.#truth;
@@ -298,7 +286,8 @@ class ModelRun {
     const rounds = free.map(async (session) => {
       for (let n = 0; n < count; n += 1) {
         const isSelected = session.selected !== undefined && session.messages.length > 0;
-        const command = isSelected && this.#dice.next() < 0.9 ? this.#commandForBurst(session) : append(this.#world, session);
+        const wanted = isSelected && this.#dice.next() < 0.9 ? commandForBurst(this.#world, session) : append(this.#world, session);
+        const command = underRights(wanted, session, this.#rights);
         this.#count(command.line);
         const answer = await session.run(command.line, ...(command.literals ?? []));
         if (answer.done.startsWith('BAD')) throw new RuleBroken(`${command.line}: ${answer.done}`);
@@ -309,12 +298,12 @@ class ModelRun {
     for (let n = 0; n < count; n += 1) this.#countContended(free);
     const ended = await Promise.allSettled(rounds);
     for (const one of ended) if (one.status === 'rejected') throw one.reason;
-    const found = await this.#audit();
+    const found = await this.#audit.look();
     checkSuccession(this.#truth, found);
-    this.#checkNames(found);
+    this.#audit.checkNames(found);
     this.#truth = found;
-    this.#remember();
-    await this.#tellAll();
+    this.#audit.remember(this.#truth);
+    await this.#audit.tellAll();
     for (const session of free) await this.#noop(session);
   }
 
@@ -331,19 +320,6 @@ class ModelRun {
     return this.#sessions.indexOf(session) % this.#transport.instances;
   }
 
-  #commandForBurst(session: SessionView): ModelCommand {
-    const world = this.#world;
-    const kind = this.#dice.next();
-    if (kind < 0.13) return append(world, session);
-    if (kind < 0.2) return catenate(world, session);
-    if (kind < 0.28) return replace(world, session);
-    if (kind < 0.5) return store(world, session);
-    if (kind < 0.65) return copy(world, session);
-    if (kind < 0.85) return expunge(world, session);
-    if (kind < 0.92) return { line: 'NOOP' };
-    return search(world, session);
-  }
-
   async #select(session: SessionView): Promise<void> {
     // Where another one is, more often than not: sessions that never meet have no news for each other.
     const others = this.#sessions.flatMap((other) => (other === session || other.selected === undefined ? [] : [other.selected.name]));
@@ -354,6 +330,10 @@ class ModelRun {
     this.#count(line);
     const answer = await session.run(line);
     const box = this.#truth.get(name);
+    if (!maySelect(session, this.#rights)) {
+      if (!answer.done.startsWith('NO [NOPERM]')) throw new RuleBroken(`${line} without the right r: ${answer.done}`);
+      return;
+    }
     if (box === undefined) {
       if (!answer.done.startsWith('NO [NONEXISTENT]')) throw new RuleBroken(`${line}: ${answer.done}`);
       return;
@@ -369,7 +349,7 @@ class ModelRun {
     session.selected = { name, uidValidity: box.uidValidity, readOnly };
     session.toldStatus.delete(box.uidValidity);
     await this.#identify(session);
-    this.#agrees(session);
+    mustAgree(session, this.#truth);
   }
 
   /* ── Resynchronisation (RFC 7162 §3.2.5) ───────────────────────────────────────────────────────────────────── */
@@ -378,10 +358,12 @@ class ModelRun {
   async #resynchronise(): Promise<void> {
     const name = this.#dice.pick([...this.#truth.keys()]);
     const box = this.#truth.get(name);
-    const snapshots = this.#history.get(box?.uidValidity ?? 0) ?? [];
+    const snapshots = this.#audit.history(box?.uidValidity ?? 0);
     if (box === undefined || snapshots.length === 0) return;
     const snapshot = this.#dice.pick(snapshots);
-    const able = this.#sessions.filter((one) => one.isQresync && !one.isIdling && one.mailboxes.includes(name));
+    const able = this.#sessions.filter(
+      (one) => one.isQresync && !one.isIdling && one.mailboxes.includes(name) && maySelect(one, this.#rights),
+    );
     const session = able.length === 0 ? undefined : this.#dice.pick(able);
     if (session === undefined) return;
     await this.#catchUp(session); // what is told before [CLOSED] is of the mailbox before
@@ -415,30 +397,9 @@ class ModelRun {
     if (!answer.done.startsWith('OK')) throw new RuleBroken(`QRESYNC: ${answer.done}`);
     session.selected = { name, uidValidity: box.uidValidity, readOnly: false };
     session.toldStatus.delete(box.uidValidity);
-    const knownFlags = new Map(from.messages.map(({ uid, flags }) => [uid, flags]));
-    for (const uid of answer.vanishedEarlier) {
-      if (box.messages.some((message) => message.uid === uid)) throw new RuleBroken(`VANISHED (EARLIER) ${uid}, which is there`);
-      knownFlags.delete(uid);
-    }
-    const isLimited = more !== '';
-    const isKnown = new Set(from.messages.map(({ uid }) => uid));
-    for (const message of box.messages) {
-      const told = answer.fetched.get(message.uid)?.items.get('FLAGS');
-      const isDue = message.modSeq > from.highestModSeq && (!isLimited || isKnown.has(message.uid));
-      if (isDue !== Array.isArray(told))
-        throw new RuleBroken(
-          `QRESYNC from ${from.highestModSeq}: UID ${message.uid} with MODSEQ ${message.modSeq} is ${isDue ? 'missing' : 'not asked for'}`,
-        );
-      if (Array.isArray(told)) knownFlags.set(message.uid, flagText(told.map((flag: { atom: string }) => flag.atom)));
-      const flags = knownFlags.get(message.uid);
-      knownFlags.delete(message.uid);
-      if (flags === undefined ? !isLimited : flags !== '?' && flags !== message.flags)
-        throw new RuleBroken(`QRESYNC from ${from.highestModSeq}: UID ${message.uid} has ${message.flags}, the client believes ${flags}`);
-    }
-    if (knownFlags.size > 0)
-      throw new RuleBroken(`QRESYNC from ${from.highestModSeq}: UIDs ${[...knownFlags.keys()].join()} are gone, the client was not told`);
+    checkResynchronised(answer, box, from, more === '' ? 'all' : 'known');
     await this.#identify(session);
-    this.#agrees(session);
+    mustAgree(session, this.#truth);
   }
 
   /* ── What is there ─────────────────────────────────────────────────────────────────────────────────────────── */
@@ -446,109 +407,23 @@ class ModelRun {
   /** The account must be as one of the outcomes says, whichever instance is asked. */
   async #settle(outcomes: readonly Truth[]): Promise<void> {
     const before = this.#truth;
-    const found = await this.#audit();
+    const found = await this.#audit.look();
     const differences = outcomes.map((outcome) => difference(outcome, found));
     if (!differences.includes(undefined))
       throw new RuleBroken(`the account is in no state that the commands explain:\n${[...new Set(differences)].slice(0, 6).join('\n')}`);
     checkSuccession(this.#truth, found);
-    this.#checkNames(found);
+    this.#audit.checkNames(found);
     this.#truth = found;
-    this.#remember();
-    if (outcomes.length > 1 || outcomes[0] !== before) await this.#tellAll();
+    this.#audit.remember(this.#truth);
+    if (outcomes.length > 1 || outcomes[0] !== before) await this.#audit.tellAll();
   }
 
-  /** Before NOOP an instance reads what the others have done: what comes next is not answered from what was. */
-  async #tellAll(): Promise<void> {
-    if (this.#auditors.length > 1) await Promise.all(this.#auditors.map((auditor) => auditor.command('NOOP')));
-  }
-
-  /** Name, UIDVALIDITY and UID never mean two messages (RFC 9051 §2.3.1.1). */
-  #checkNames(found: Truth): void {
-    for (const [name, { uidValidity }] of found) {
-      const highest = this.#validities.get(name) ?? 0;
-      if (uidValidity < highest) throw new RuleBroken(`UIDVALIDITY of ${name} was ${highest} and is ${uidValidity}`);
-      this.#validities.set(name, uidValidity);
-    }
-  }
-
-  async #audit(): Promise<Truth> {
-    const script = this.#dice.pick(this.#auditors);
-    const truth = new Map<string, TrueMailbox>();
-    const names = (await script.command('LIST "" *')).untagged.map((line) => /"\/" "?([^"]+)"?$/.exec(line)?.[1] ?? '');
-    const present = names.filter((name) => MAILBOXES.includes(name));
-    // In one go, as each takes its turn anyway; unselected at the end, or the auditor would have to go when that mailbox is deleted.
-    const answers = await inOneGo(script, [
-      ...present.flatMap((name) => [`EXAMINE ${name}`, 'UID FETCH 1:* (FLAGS INTERNALDATE MODSEQ)']),
-      'UNSELECT',
-    ]);
-    for (const [index, name] of present.entries()) {
-      const [examined, listed] = [answers[2 * index], answers[2 * index + 1]];
-      if (examined?.done.startsWith('OK') !== true) throw new RuleBroken(`EXAMINE ${name}: ${examined?.done}`);
-      const said = examined.untagged.join('\n');
-      const number = (code: string): number => Number(new RegExp(`\\[${code} (\\d+)\\]`).exec(said)?.[1]);
-      const messages = (listed?.untagged ?? []).flatMap((line) => trueMessage(line) ?? []);
-      const uidValidity = number('UIDVALIDITY');
-      truth.set(name, { uidValidity, uidNext: number('UIDNEXT'), highestModSeq: number('HIGHESTMODSEQ'), messages });
-      for (const { uid, id } of messages) {
-        const key = `${uidValidity}:${uid}`;
-        const owner = this.#registry.get(key);
-        if (owner !== undefined && owner !== id) throw new RuleBroken(`UID ${key} was message ${owner} and is ${id}`);
-        this.#registry.set(key, id);
-      }
-    }
-    return truth;
-  }
-
-  #remember(): void {
-    const there = new Set([...this.#truth.values()].map(({ uidValidity }) => uidValidity));
-    for (const uidValidity of this.#history.keys()) if (!there.has(uidValidity)) this.#history.delete(uidValidity);
-    for (const { uidValidity, highestModSeq, messages } of this.#truth.values()) {
-      const snapshots = this.#history.get(uidValidity) ?? [];
-      this.#history.set(uidValidity, snapshots);
-      if (snapshots.at(-1)?.highestModSeq === highestModSeq) snapshots.pop();
-      snapshots.push({ highestModSeq, messages });
-      if (snapshots.length > SNAPSHOTS) snapshots.splice(this.#dice.between(0, SNAPSHOTS - 1), 1);
-    }
-  }
-
-  /** After a command that tells everything the session knows what is there. @throws RuleBroken */
-  #agrees(session: SessionView): void {
-    this.#agreesOnOthers(session);
-    if (session.selected === undefined) return;
-    const [name, box] = boxOf(this.#truth, session);
-    const uids = box.messages.map(({ uid }) => uid).join(' ');
-    const known = session.messages.map(({ uid }) => uid ?? '?').join(' ');
-    if (known !== uids) throw new RuleBroken(`${session.name} believes that ${name} holds UIDs ${known}; it holds ${uids}`);
-    for (const [index, message] of box.messages.entries()) {
-      const flags = session.messages[index]?.flags;
-      if (flags !== undefined && flags !== message.flags)
-        throw new RuleBroken(`${session.name} believes that UID ${message.uid} of ${name} has (${flags}); it has (${message.flags})`);
-    }
-  }
-
-  /** What NOTIFY told of mailboxes that are not selected. */
-  #agreesOnOthers({ name: who, selected, toldStatus, notifies }: SessionView): void {
-    if (!notifies) return;
-    for (const [name, box] of this.#truth) {
-      if (box.uidValidity === selected?.uidValidity) continue;
-      const wanted = new Map([
-        ['MESSAGES', box.messages.length],
-        ['UIDNEXT', box.uidNext],
-        ['UNSEEN', box.messages.filter(({ flags }) => !hasFlag(flags, '\\Seen')).length],
-        ['HIGHESTMODSEQ', box.highestModSeq],
-      ]);
-      for (const [item, value] of toldStatus.get(box.uidValidity) ?? [])
-        if (wanted.has(item) && wanted.get(item) !== value)
-          throw new RuleBroken(`${who} was told that ${name} has ${item} ${value}; it has ${wanted.get(item)}`);
-    }
-  }
-
-  /** As {@link #agrees}; on several instances news may take a moment. */
+  /** As {@link mustAgree}; on several instances news may take a moment. */
   async #converge(session: SessionView): Promise<void> {
     const deadline = Date.now() + this.#transport.convergenceMs;
     for (;;) {
       try {
-        this.#agrees(session);
+        mustAgree(session, this.#truth);
         return;
       } catch (error) {
         if (Date.now() >= deadline) throw error;
@@ -585,22 +460,28 @@ class ModelRun {
     const there = new Set([...this.#truth.values()].map(({ uidValidity }) => uidValidity));
     const gone = [...before.values()].map(({ uidValidity }) => uidValidity).find((uidValidity) => !there.has(uidValidity));
     if (gone === undefined) return;
-    for (const [index, session] of this.#sessions.entries()) {
+    for (const session of this.#sessions) {
       if (session.selected?.uidValidity !== gone) continue;
       if (session === actor && this.#truth.size < before.size) {
         session.selected = undefined;
         session.messages = [];
         continue;
       }
-      let last = '';
-      try {
-        for (;;) last = await session.script.response();
-      } catch {
-        if (!last.startsWith('* BYE')) throw new RuleBroken(`${session.name} lost its mailbox and was told ${last}`);
-      }
-      session.close();
-      this.#sessions[index] = await this.#connect(index);
+      await this.#lose(session);
     }
+  }
+
+  /** Its mailbox is gone, for it at least: the server says so and ends. */
+  async #lose(session: SessionView): Promise<void> {
+    let last = '';
+    try {
+      for (;;) last = await session.script.response();
+    } catch {
+      if (!last.startsWith('* BYE')) throw new RuleBroken(`${session.name} lost its mailbox and was told ${last}`);
+    }
+    session.close();
+    const index = this.#sessions.indexOf(session);
+    this.#sessions[index] = await this.#connect(index);
   }
 
   async #finish(): Promise<void> {
@@ -612,7 +493,7 @@ class ModelRun {
       await this.#converge(session);
       if (session.messages.length > 0)
         await session.run(`${session.usesUids ? 'UID ' : ''}FETCH 1:* (UID FLAGS${session.isCondstore ? ' MODSEQ' : ''})`);
-      this.#agrees(session);
+      mustAgree(session, this.#truth);
     }
   }
 
@@ -623,32 +504,9 @@ class ModelRun {
   }
 }
 
-function trueMessage(line: string): TrueMessage | undefined {
-  const uid = /\bUID (\d+)/.exec(line)?.[1];
-  const date = /INTERNALDATE "([^"]+)"/.exec(line)?.[1];
-  const modSeq = /MODSEQ \((\d+)\)/.exec(line)?.[1];
-  const flags = /FLAGS \(([^)]*)\)/.exec(line)?.[1];
-  if (uid === undefined || date === undefined || modSeq === undefined || flags === undefined) return undefined;
-  return { uid: Number(uid), id: idOf(date), flags: flagText(flags.split(' ')), modSeq: Number(modSeq) };
-}
-
 async function must(script: ImapScript, line: string): Promise<void> {
   const { done } = await script.command(line);
   if (!done.startsWith('OK')) throw new RuleBroken(`${line}: ${done}`);
-}
-
-/** Sends all, then reads all. */
-async function inOneGo(script: ImapScript, lines: readonly string[]): Promise<{ readonly untagged: string[]; readonly done: string }[]> {
-  const tags = lines.map(() => script.takeTag());
-  script.socket.write(lines.map((line, index) => `${tags[index]} ${line}\r\n`).join(''));
-  const answers: { untagged: string[]; done: string }[] = [];
-  for (const tag of tags) {
-    const untagged: string[] = [];
-    let response = await script.response();
-    for (; !response.startsWith(`${tag} `); response = await script.response()) untagged.push(response);
-    answers.push({ untagged, done: response.slice(tag.length + 1) });
-  }
-  return answers;
 }
 
 function orders<T>(things: readonly T[]): T[][] {
