@@ -11,7 +11,7 @@ import type { AccountId, ContentId, MetaColumn, Store, StoredContent, StoredSegm
 import { MailError } from '../errors.ts';
 import { asMailError } from '../hook-errors.ts';
 import { accountIdOf } from '../sdk-values.ts';
-import type { ContentMetaRow, ContentReader, OpenContent, ReadOptions } from '../services.ts';
+import type { ContentMetaRow, ContentReader, ContentUse, OpenContent, ReadOptions } from '../services.ts';
 import { BlobWindows, type WindowedBlob } from './blob-windows.ts';
 import { bindingOf, type CodecScope, type Codecs, type Notes } from './codecs.ts';
 import { decodeManifest } from './manifest.ts';
@@ -81,7 +81,7 @@ export class AccountContentReader implements ContentReader {
     return out;
   }
 
-  async open(ids: readonly ContentId[]): Promise<readonly (OpenContent | undefined)[]> {
+  async open(ids: readonly ContentId[], use: ContentUse = 'again'): Promise<readonly (OpenContent | undefined)[]> {
     const { store, cache } = this.#options;
     const found = new Map<ContentId, StoredContent>();
     const missing: ContentId[] = [];
@@ -95,7 +95,7 @@ export class AccountContentReader implements ContentReader {
         if (content === undefined) continue;
         for (const segment of content.segments) if (segment.at === 'inline') cache.octetsRead.inline += segment.data?.length ?? 0;
         found.set(content.id, content);
-        cache.set(this.#accountId, content);
+        if (use === 'again') cache.set(this.#accountId, content);
       }
     }
     const sealed = [...found.values()].flatMap(({ id, meta }) => ('sealed' in meta ? [{ id, octets: meta.sealed }] : []));

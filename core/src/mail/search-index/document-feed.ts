@@ -53,14 +53,14 @@ export class DocumentFeed {
   /** One that is damaged fails a whole page: then they are opened one by one. */
   async #open(ids: readonly ContentId[]): Promise<readonly (OpenContent | 'unreadable' | undefined)[]> {
     try {
-      return await this.#content.open(ids);
+      return await this.#content.open(ids, 'once');
     } catch (error) {
       if (!isUnreadable(error)) throw error;
     }
     const opened: (OpenContent | 'unreadable' | undefined)[] = [];
     for (const id of ids) {
       try {
-        opened.push(...(await this.#content.open([id])));
+        opened.push(...(await this.#content.open([id], 'once')));
       } catch (error) {
         if (!isUnreadable(error)) throw error;
         opened.push('unreadable');
