@@ -162,6 +162,27 @@ test('big messages in memory give their room back, and take no more than half of
   await Promise.all([second.dispose(), third.dispose()]);
 });
 
+test('what was kept of a big message in memory stays what it was when its memory is used again', async (t) => {
+  const spool = await spoolIn(t);
+  const text = lines(80_000);
+  const first = await spool.receive(pieces(text, 65_536), noLimit);
+  const kept: Uint8Array[] = [];
+  for await (const chunk of first.open()) kept.push(chunk);
+  const lent: Buffer[] = [];
+  const late = first.open(undefined, { lends: true });
+  for await (const chunk of late) {
+    if (lent.length === 0) await first.dispose(); // with a reader in the middle of it
+    lent.push(Buffer.from(chunk));
+  }
+  const second = await spool.receive(pieces(Buffer.alloc(text.length, 'x'), 65_536), noLimit);
+  assert.ok(Buffer.concat(kept).equals(text));
+  assert.ok(Buffer.concat(lent).equals(text));
+  await second.dispose();
+  const third = await spool.receive(pieces(text, 7_001), noLimit); // in the blocks of the second
+  assert.ok((await octets(third)).equals(text));
+  await third.dispose();
+});
+
 test('when the memory for all messages is used up, small ones go to disk too', async (t) => {
   const spool = await spoolIn(t, { memoryBudgetOctets: 100_000 });
   const text = lines(2000);

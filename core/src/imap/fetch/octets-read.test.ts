@@ -179,3 +179,26 @@ test('BINARY in pages gives the octets of the part, and all pages together read 
     assert.equal(await page(index + 1, whole.length, 100), '');
   }
 });
+
+test('partials from start to end are the message, octet for octet, and read it about once', async (t) => {
+  const house = await imapHouse(t);
+  const client = await house.select();
+  const { message } = pagedParts();
+  await client.append('INBOX', message);
+  const reads = counted(house);
+  for (const step of [10_000, 64 * KIB, 100_000, 250_000]) {
+    await client.run('SELECT INBOX');
+    reads.octets = 0;
+    const pages: string[] = [];
+    for (let at = 0; at < message.length; at += step) {
+      const answer = (await client.run(`FETCH 1 (BODY.PEEK[]<${at}.${step}>)`)).join('\r\n');
+      const literal = /BODY\[\]<(\d+)> \{(\d+)\}\r\n/.exec(answer);
+      assert.ok(literal !== null && Number(literal[1]) === at, `a literal from ${at}`);
+      const start = literal.index + literal[0].length;
+      pages.push(answer.slice(start, start + Number(literal[2])));
+    }
+    assert.ok(pages.join('') === message, `in partials of ${step}`);
+    assert.ok(reads.octets < message.length + MIB, `${reads.octets} octets read in partials of ${step}`);
+    t.diagnostic(`message of ${message.length} octets in partials of ${step}: ${reads.octets} octets read`);
+  }
+});
