@@ -35,6 +35,11 @@ for (const [why, wrong, expected] of [
   ['a socket and a host', config({ preset: 'mailcow' }, { socket: '/x', host: 'h' }), /give one/],
   ['a replica without a place', config({ preset: 'mailcow', readReplicas: [{}] }), /readReplicas\[0\]: needs/],
   ['two passwords', config({ preset: 'mailcow' }, { password: 'x', passwordFile: '/x' }), /give one/],
+  [
+    'a file from nowhere',
+    config({ preset: 'mailcow' }, { passwordFile: 'db-password' }),
+    /passwordFile: give the whole path of db-password/,
+  ],
   ['half a client certificate', config({ preset: 'mailcow' }, { host: 'h', tls: { keyFile: '/x' } }), /go together/],
   ['TLS to an address', config({ preset: 'mailcow' }, { host: '192.0.2.1', tls: {} }), /a certificate names a host/],
   ['tables without a password', config({ tables: { users: { table: 't', columns: { address: 'a' } } } }), /columns\.password/],

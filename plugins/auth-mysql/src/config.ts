@@ -1,5 +1,6 @@
 /** The plugin's configuration, and what a schema cannot say of it. */
 import { isIP } from 'node:net';
+import { isAbsolute } from 'node:path';
 import { type Static, Type } from '@pochard/plugin-sdk';
 import { presetNames, tablesSchema } from './mapping.ts';
 import { type QueryKind, queryMistakes } from './query-check.ts';
@@ -129,6 +130,14 @@ export function configMistakes(config: Config): readonly string[] {
     mistakes.push('connection: has password and passwordFile; give one');
   const { certificateFile, keyFile } = connection.tls ?? {};
   if ((certificateFile === undefined) !== (keyFile === undefined)) mistakes.push('connection.tls: certificateFile and keyFile go together');
+  // It would count from wherever the server was started.
+  for (const [name, file] of [
+    ['passwordFile', connection.passwordFile],
+    ['tls.caFile', connection.tls?.caFile],
+    ['tls.certificateFile', certificateFile],
+    ['tls.keyFile', keyFile],
+  ] as const)
+    if (file !== undefined && !isAbsolute(file)) mistakes.push(`connection.${name}: give the whole path of ${file}, from / on`);
   if (queries !== undefined && (preset !== undefined || tables !== undefined))
     mistakes.push('queries: leave out preset and tables beside it');
   if (queries === undefined && preset === undefined && tables === undefined) mistakes.push('one of preset, tables, queries must be there');

@@ -60,7 +60,9 @@ function takeLock(path: string): Database {
   } catch (error) {
     lock?.close();
     if (faultOf(error) === 'busy') throw new StoreUnavailable(`the data folder ${path} is in use by another process`, { cause: error });
-    throw error;
+    throw new StoreUnavailable(`the data folder ${path} cannot be written: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   }
 }
 

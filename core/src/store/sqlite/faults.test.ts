@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -64,6 +64,15 @@ test('a data folder in use is refused, by this process and by another, and free 
   await fill(store, ada, 1, 1);
   await store.close();
   await fill(await opened(t, { folder }), ada, 2, 2);
+});
+
+test('a data folder that cannot be written is named', async (t) => {
+  const folder = await folderOf(t);
+  await mkdir(join(folder, 'lock.db'));
+  await assert.rejects(openSqliteStore({ folder }), {
+    name: 'StoreUnavailable',
+    message: /^the data folder .*pochard-store-.* cannot be written: unable to open/,
+  });
 });
 
 test('a store of a newer Pochard, and a database that is no store, are refused', async (t) => {
