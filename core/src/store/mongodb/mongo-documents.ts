@@ -211,6 +211,9 @@ class MongoCollection<D extends Doc> implements Collection<D> {
         return new Set<number>();
       } catch (error) {
         if (!(error instanceof MongoBulkWriteError) || error.code === WRITE_CONCERN_FAILED) throw error;
+        // Whatever befalls the driver, a lost connection too, it tells as an error of the bulk write; which one it was lies within.
+        const within: unknown = error.errorResponse;
+        if (within instanceof Error) throw within;
         const errors = Array.isArray(error.writeErrors) ? error.writeErrors : [error.writeErrors];
         if (errors.length === 0 || errors.some(({ code }) => code !== DUPLICATE)) throw error;
         return new Set(errors.map(({ index }) => index));
@@ -284,6 +287,8 @@ async function tried<T>(kind: 'read' | 'write', work: () => Promise<T>): Promise
   try {
     return await work();
   } catch (error) {
+    if (isOfSocket(error))
+      throw kind === 'read' ? new Unreached(error.message, { cause: error }) : new InDoubt(error.message, { cause: error });
     if (!(error instanceof MongoError)) {
       // Serialization: a document that BSON cannot hold, above all one that is too large.
       throw new StoreUnavailable(`the database cannot take this: ${error instanceof Error ? error.message : 'unknown'}`, { cause: error });
@@ -300,4 +305,9 @@ async function tried<T>(kind: 'read' | 'write', work: () => Promise<T>): Promise
     if (isPassing) throw kind === 'read' ? new Unreached(error.message, { cause: error }) : new InDoubt(error.message, { cause: error });
     throw new StoreUnavailable(`the database refuses: ${error.message}`, { cause: error });
   }
+}
+
+/** A connection that ends while a long command waits for the socket: the driver passes on the error of Node as it is. */
+function isOfSocket(error: unknown): error is Error {
+  return error instanceof Error && !(error instanceof MongoError) && 'syscall' in error;
 }

@@ -1,3 +1,7 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { startFaultProxy } from '../../../../test-servers/fault-proxy.ts';
 import { startMongoDb, type TestMongoDb } from '../../../../test-servers/mongodb-server.ts';
 import { storeContract } from '../contract/store-contract.ts';
 import type { Contents, Records, Store } from '../store.ts';
@@ -36,6 +40,26 @@ storeContract('mongodb, two instances in turn', async (t) => {
       return inTurn(...stores);
     },
   };
+});
+
+test('a connection that ends in the middle of a long write costs a retry, nothing else', async (t) => {
+  const server = await startMongoDb(t);
+  if (server === undefined) return;
+  const proxy = await startFaultProxy(t, server);
+  const url = server.url.replace(`${server.host}:${server.port}`, `127.0.0.1:${proxy.port}`);
+  const store = await openMongoStore({ url, database: server.database, tidyEveryMs: 0, retryMs: 60_000 });
+  t.after(() => store.close());
+  const data = Buffer.alloc(8_000_000, 'x'); // more than all buffers on the way hold
+  for (let n = 0; n < 3; n++) {
+    proxy.blackhole();
+    const written = store.collections.pieces.put([{ _id: `f/${n}`, files_id: 'f', n, data }]);
+    written.catch(() => undefined); // awaited below
+    await delay(50 * n); // whenever it is cut, it must go on
+    proxy.cut();
+    proxy.pass();
+    await written;
+    assert.equal((await store.collections.pieces.get(`f/${n}`))?.data.length, data.length);
+  }
 });
 
 /** One call goes to the one, the next to the other. Positions of the feed are written with the next look of the same instance. */
