@@ -2,6 +2,7 @@
 import type { FastifyReply } from 'fastify';
 import Type from 'typebox';
 import { MailError, type MailErrorCode } from '../mail/errors.ts';
+import { asMailError } from '../mail/hook-errors.ts';
 
 const statusOf = {
   credentials: 401,
@@ -41,7 +42,8 @@ export const Problem = Type.Object(
   { description: 'RFC 9457 problem details' },
 );
 
-export function problemOf(error: unknown): { readonly title: string; readonly status: number; readonly code: string } {
+export function problemOf(thrown: unknown): { readonly title: string; readonly status: number; readonly code: string } {
+  const error = asMailError(thrown);
   if (error instanceof MailError) {
     const status = statusOf[error.code];
     return { title: status === 500 ? 'Internal error' : error.message, status, code: error.code };
