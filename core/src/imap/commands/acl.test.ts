@@ -218,8 +218,12 @@ test('each right allows what RFC 4314 §4 says, and nothing else', async (t) => 
     '$ OK STORE done',
   );
   await bob.expect('STORE 1 +FLAGS (\\Deleted)', '$ NO [NOPERM] The access control list does not allow to change these flags');
+  // To take away what is not there is allowed to whoever may take away.
+  await bob.expect('STORE 1 -FLAGS (never)', '* 1 FETCH (FLAGS (\\Flagged new))', '$ OK STORE done');
 
   await give('lrt');
+  await bob.run(`SELECT ${WORK}`);
+  await bob.expect('STORE 1 -FLAGS (never)', '$ NO [NOPERM] The access control list does not allow to change these flags');
   await bob.run(`SELECT ${WORK}`);
   await bob.expect('STORE 1 +FLAGS (\\Deleted)', '* 1 FETCH (FLAGS (\\Flagged \\Deleted new))', '$ OK STORE done');
   await bob.expect('EXPUNGE', NOT_ALLOWED);

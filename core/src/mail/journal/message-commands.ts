@@ -7,7 +7,7 @@ import type { Command } from './command.ts';
 import type { BoxDraft, Draft } from './draft.ts';
 import type { FlagBits, GoneCause, Placed, UidRuns } from './entry.ts';
 import { DELETED, SEEN } from './entry.ts';
-import { FIRST_KEYWORD_BIT, keywordsOf, resolveFlags } from './flag-names.ts';
+import { FIRST_KEYWORD_BIT, indexOfKeyword, keywordsOf, resolveFlags } from './flag-names.ts';
 import { carryMarks, type GuestFlags, guestFlags, hasRoomForMarks, marksChangedSince, marksToChange } from './guest-flags.ts';
 import { contentAtRow, DATE, FLAGS, SIZE } from './layout.ts';
 import type { GonePlan, PackedMailbox } from './mailbox-state.ts';
@@ -187,7 +187,9 @@ function computeGuestStore(
   const becomesSeen = !isRemoval && (bits & SEEN) !== 0;
   const marks = ownSeen !== undefined && (change.mode === 'replace' || (bits & SEEN) !== 0);
   const named = change.mode === 'replace' ? mask : bits & mask;
-  if (named === 0 && !marks && change.flags.length > 0)
+  // A keyword that the mailbox has never had is taken away by doing nothing.
+  const isMoot = isRemoval && mayName && change.flags.some((name) => !name.startsWith('\\') && indexOfKeyword(source.keywords, name) < 0);
+  if (named === 0 && !marks && !isMoot && change.flags.length > 0)
     throw new MailError('forbidden', 'The access control list does not allow to change these flags');
 
   const since = unchangedSince === undefined ? NO_UIDS : marksChangedSince(draft, box, guest, unchangedSince);
