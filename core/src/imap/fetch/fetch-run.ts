@@ -126,6 +126,7 @@ export class FetchRun {
       const { page } = loaded;
       if (page.count === 0) return;
       const rest = from(uids, page.lastUid + 1);
+      if (rest.length === 0) return this.#write(loaded);
       // The next page loads while this one is sent. It is awaited or, when sending fails, given up.
       ahead = this.#load(rest);
       ahead.catch(ignoreReadahead);
