@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, statfsSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, statfsSync, writeFileSync, writeSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { StoreUnavailable } from '../store.ts';
@@ -59,10 +59,23 @@ function takeLock(path: string): Database {
     return lock;
   } catch (error) {
     lock?.close();
-    if (faultOf(error) === 'busy') throw new StoreUnavailable(`the data folder ${path} is in use by another process`, { cause: error });
+    if (faultOf(error) === 'busy') {
+      const whose = processOf(join(path, 'in-use'));
+      throw new StoreUnavailable(`the data folder ${path} is in use by another process${whose}`, { cause: error });
+    }
     throw new StoreUnavailable(`the data folder ${path} cannot be written: ${error instanceof Error ? error.message : String(error)}`, {
       cause: error,
     });
+  }
+}
+
+/** ` (12)`, or nothing: another process may be just about to write it. */
+function processOf(marker: string): string {
+  try {
+    return ` (${Number.parseInt(readFileSync(marker, 'latin1'), 10) || 'unknown'})`;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
+    throw error;
   }
 }
 
@@ -72,8 +85,9 @@ function markInUse(marker: string): 'clean' | 'unclean' {
   try {
     handle = openSync(marker, 'wx', 0o600);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return 'unclean';
-    throw error;
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    writeFileSync(marker, `${process.pid}\n`); // for people; that it is there counts, and that is on the disk
+    return 'unclean';
   }
   try {
     writeSync(handle, `${process.pid}\n`);

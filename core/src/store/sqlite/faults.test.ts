@@ -55,12 +55,13 @@ test('a SQLite with the WAL-reset bug is refused', () => {
 
 test('a data folder in use is refused, by this process and by another, and free again after close', async (t) => {
   const folder = await folderOf(t);
+  await writeFile(join(folder, 'in-use'), '4194999\n'); // of a process that died
   const store = await opened(t, { folder });
   await assert.rejects(openSqliteStore({ folder }), /in use/);
   const module = fileURLToPath(new URL('./sqlite-store.ts', import.meta.url));
   const script = `import { openSqliteStore } from ${JSON.stringify(module)}; await openSqliteStore({ folder: ${JSON.stringify(folder)} });`;
   const other = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
-  assert.match(other.stderr, /in use by another process/);
+  assert.match(other.stderr, new RegExp(`in use by another process \\(${process.pid}\\)`));
   await fill(store, ada, 1, 1);
   await store.close();
   await fill(await opened(t, { folder }), ada, 2, 2);
