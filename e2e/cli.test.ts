@@ -182,6 +182,13 @@ test('commands on a store that no server has open', async (t) => {
   assert.match(await ok(pochard(['fsck'])), new RegExp(`${MANY + 2} accounts checked, no problems`));
   assert.match(await ok(pochard(['fsck', 'ada@example.test'])), /1 accounts checked, no problems/);
   await fails(pochard(['fsck', 'nobody']), 1, /no account "nobody"/);
+  assert.match(await ok(pochard(['store', 'migrate'])), /has the schema of this version/);
+  const elsewhere = pochardOn(join(data, 'mistyped'), undefined);
+  for (const command of [
+    ['store', 'migrate'],
+    ['store', 'move', '--from', 'config', '--to', `sqlite:${join(folder, 'to')}`],
+  ])
+    await fails(elsewhere(command), 2, /mistyped: there is no such data folder/);
 
   const server = await startServer(t, { data });
   await importedMail(t, server.port('imap'));

@@ -21,6 +21,8 @@ export function storeCommands(program: Command, terminal: Terminal, config: () =
     .action(async () => {
       const loaded = await config();
       await refuseRunning(loaded);
+      if (loaded.store.driver === 'sqlite' && !existsSync(loaded.data))
+        throw new UsageError(`${loaded.data}: there is no such data folder`);
       const { openStore } = await import('../open-mail.ts');
       await (await openStore({ config: loaded, log: silentLogger() })).close();
       terminal.stdout.write(`the ${loaded.store.driver} store has the schema of this version\n`);
@@ -74,6 +76,8 @@ async function refuseRunning({ data }: Config): Promise<void> {
 async function opened(name: string, config: Config, role: 'source' | 'target'): Promise<Store> {
   if (name === 'config') {
     await refuseRunning(config);
+    if (role === 'source' && config.store.driver === 'sqlite' && !existsSync(config.data))
+      throw new UsageError(`${config.data}: there is no such data folder`);
     const { openStore } = await import('../open-mail.ts');
     return openStore({ config, log: silentLogger() });
   }

@@ -97,6 +97,12 @@ test('a store moves to SQLite, to MongoDB and back, octet for octet, with what o
   await assert.rejects(moveStore({ from: source, to: two, signal: NEVER, show: () => undefined }), MoveRefused);
 });
 
+test('an empty source is refused, and nothing is written to the target', async () => {
+  const to = new MemoryStore();
+  await assert.rejects(moveStore({ from: new MemoryStore(), to, signal: NEVER, show: () => undefined }), MoveRefused);
+  assert.deepEqual(await to.records.all(undefined, 1), []);
+});
+
 test('a move that is cut off anywhere goes on where it was; a half-filled target is known as one', async (t) => {
   const { store: source, ada } = await filled(t);
   const before = await rest(source, ada);

@@ -54,10 +54,12 @@ export async function isHalfMoved(store: Store): Promise<boolean> {
   return (await store.records.get(MARK, STATE)) !== undefined;
 }
 
-/** @throws MoveRefused when the target holds something already that no unfinished move has put there */
+/** @throws MoveRefused when the source holds nothing, or the target something that no unfinished move has put there */
 export async function moveStore(options: MoveOptions): Promise<MoveReport> {
   const { from, to, show, signal } = options;
   if (await isHalfMoved(from)) throw new MoveRefused('the source is itself the target of a move that did not end');
+  // A database that is not there looks like an empty one: its name is mistyped, most likely.
+  if ((await from.records.all(undefined, 1)).length === 0) throw new MoveRefused('the source holds nothing: is its name right?');
   const accounts = await accountsOf(from);
   if (!(await isHalfMoved(to))) {
     if ((await to.records.all(undefined, 1)).length > 0) throw new MoveRefused('the target is not empty');
