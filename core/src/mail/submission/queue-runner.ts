@@ -195,7 +195,7 @@ export class QueueRunner implements SubmissionQueue {
     const { parts, sleep } = this.#options;
     while (!signal.aborted && lease.held) {
       const poked = this.#poked.signal;
-      const later = await this.#startDue(signal);
+      const later = await this.#startDue(lease, signal);
       const now = parts.now();
       let next = Math.min(now + LOOK_MS, later ?? Number.POSITIVE_INFINITY);
       for (const until of this.#resting.values()) next = Math.min(next, until);
@@ -204,11 +204,12 @@ export class QueueRunner implements SubmissionQueue {
   }
 
   /** @returns when the first is due that is not yet, as far as this look has come */
-  async #startDue(signal: AbortSignal): Promise<number | undefined> {
+  async #startDue(lease: Lease, signal: AbortSignal): Promise<number | undefined> {
     const { rows, parts, settings } = this.#options;
     const now = parts.now();
     for (const [id, until] of this.#resting) if (until <= now) this.#resting.delete(id);
-    const isFree = (): boolean => !signal.aborted && this.#inFlight.size < settings.queue.connections;
+    // A look may take longer than the lease lasts: the process stood still, or the store did not answer.
+    const isFree = (): boolean => !signal.aborted && lease.held && this.#inFlight.size < settings.queue.connections;
     for (let after: string | undefined; isFree(); ) {
       for (let next = this.#ahead.pop(); next !== undefined; next = this.#ahead.pop()) {
         if (this.#isIdle(next.id)) this.#begin(next.id, next.key);
