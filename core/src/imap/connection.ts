@@ -615,6 +615,7 @@ export class ImapConnection implements Session, LineReaderOwner, TimerOwner, Ses
   /** A stranger again, with a stranger's limits and time. */
   #awaitLogin(): void {
     this.#reader.limits = this.#limits.beforeLogin;
+    this.#badCommands = 0; // those of a user, who may have more of them
     if (this.#timer !== undefined) this.#env.wheel.stop(this.#timer);
     this.#timer = this.#env.wheel.start(this, this.#env.limits.loginTimeMs);
   }

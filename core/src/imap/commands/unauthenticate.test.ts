@@ -25,6 +25,15 @@ test('after UNAUTHENTICATE the session is as after the greeting, and somebody ma
   assert((await client.run('SELECT INBOX')).includes('* 1 RECENT'));
 });
 
+test('bad commands from before UNAUTHENTICATE do not count against whoever logs in next', async (t) => {
+  const house = await imapHouse(t, { limits: { imapBadCommands: 10, imapBadCommandsBeforeLogin: 3 } });
+  const client = await house.login();
+  for (let n = 0; n < 6; n += 1) await client.expect('NONSENSE', '$ BAD Unknown command');
+  await client.run('UNAUTHENTICATE');
+  await client.expect('NONSENSE', '$ BAD Unknown command');
+  assert.match((await client.run('LOGIN ada@example.test secret')).at(-1) ?? '', /^\$ OK \[CAPABILITY /);
+});
+
 test('a user who logs out this way leaves a place for another connection', async (t) => {
   const house = await imapHouse(t, { limits: { imapConnectionsPerUserAndAddress: 1 } });
   const client = await house.login();
