@@ -96,6 +96,9 @@ test('kill -9 of an instance under load: the other goes on within 10 s, nothing 
   const { a, b } = house;
   const toBoth = alternating(a.port('lmtp'), b.port('lmtp'));
   const loads = ['x', 'y', 'z'].map((name) => new DeliveryLoad({ port: toBoth, user: USER, everyMs: 5, name }).start());
+  t.after(() => {
+    for (const load of loads) load.abandon();
+  });
   const idle = await idling(t, b);
   await idle.until(/ EXISTS/);
   await delay(2_000); // under load
@@ -121,6 +124,7 @@ test('Redis stopped, emptied, and away for 10 s under load: no mail lost or doub
   if (house === undefined) return;
   const { a, b, redis, redisProxy } = house;
   const load = new DeliveryLoad({ port: alternating(a.port('lmtp'), b.port('lmtp')), user: USER, everyMs: 20, name: 'r' }).start();
+  t.after(() => load.abandon());
   const idle = await idling(t, b);
   const count = async (): Promise<number> => Number(/^\* (\d+) EXISTS/.exec(await idle.until(/ EXISTS/))?.[1]);
   await count();
@@ -156,6 +160,7 @@ for (const kind of ['refuse', 'blackhole'] as const) {
     if (house === undefined) return;
     const { a, b, mongoProxy } = house;
     const load = new DeliveryLoad({ port: alternating(a.port('lmtp'), b.port('lmtp')), user: USER, everyMs: 20, name: 'm' }).start();
+    t.after(() => load.abandon());
     const imap = await login(t, a);
     await imap.command('SELECT INBOX');
     const other = await login(t, b);

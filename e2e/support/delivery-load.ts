@@ -23,6 +23,7 @@ export class DeliveryLoad {
   longestPauseMs = 0;
   readonly #options: LoadOptions;
   #stopped = false;
+  #isAbandoned = false;
   #running: Promise<void> | undefined;
   #lastAt = performance.now();
 
@@ -39,12 +40,18 @@ export class DeliveryLoad {
     await this.#running;
   }
 
+  /** For the end of a test that has failed: whatever is on its way. */
+  abandon(): void {
+    this.#stopped = true;
+    this.#isAbandoned = true;
+  }
+
   async #run(): Promise<void> {
     const { port, everyMs, name } = this.#options;
     let script: SmtpScript | undefined;
     for (let n = 1; !this.#stopped; n++) {
       const token = `${name}-${n}`;
-      for (;;) {
+      while (!this.#isAbandoned) {
         try {
           script ??= await SmtpScript.open(undefined, port(), 'LHLO');
           if (await this.#deliver(script, token)) break;
