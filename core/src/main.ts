@@ -2,6 +2,7 @@
 /** The `pochard` command. */
 import { join } from 'node:path';
 import { run } from './cli/program.ts';
+import { compileSooner } from './cli/tier-up.ts';
 import { VERSION } from './version.ts';
 
 // `pochard account list | head`: who reads has seen enough; the command ends in order, the store is closed.
@@ -14,7 +15,10 @@ process.exitCode = await run(process.argv.slice(2), {
   terminal: process,
   version: VERSION,
   configFolder: join(import.meta.dirname, '../../config'),
-  serve: async (...args) => (await import('./cli/serve.ts')).serve(...args),
+  serve: async (...args) => {
+    compileSooner();
+    return (await import('./cli/serve.ts')).serve(...args);
+  },
   demo: async (...args) => (await import('./cli/demo.ts')).demo(...args),
   async *fsck(...args) {
     yield* (await import('./cli/fsck-lines.ts')).fsckLines(...args);
