@@ -1,4 +1,4 @@
-/** Keys of SEARCH as questions to a segment, and a query in which UIDs stand for what segments have answered. */
+/** Keys of SEARCH as questions to a segment, and a query whose keys know what segments have answered. */
 import type { SearchQuery } from '@pochard/plugin-sdk';
 import { fold } from '../../mime/fold.ts';
 import { foldHeader } from '../search/header-fold.ts';
